@@ -1,0 +1,163 @@
+"""A server process under attack from its surroundings: signals under load, no descriptors."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+from fault.peer import Closed, Peer, ask
+from surface.command import Command
+
+LOADED = """
+import asyncio
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    if scope["path"].startswith("/slow"):
+        print("begun", scope["path"], flush=True)
+        await asyncio.sleep(0.5)
+    body = scope["path"].encode() * 1000
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for at in range(0, len(body), 1000):
+        await send({"type": "http.response.body", "body": body[at:at + 1000], "more_body": True})
+        await asyncio.sleep(0)
+    await send({"type": "http.response.body"})
+"""
+
+GREEDY = """
+import os
+
+held = []
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    if scope["path"] == "/take":
+        try:
+            while True:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+        except OSError as failure:
+            body = str(failure.errno).encode()
+    elif scope["path"] == "/give":
+        while held:
+            os.close(held.pop())
+        body = b"given"
+    else:
+        body = b"fine"
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+class Load(threading.Thread):
+    """Asks without end on one connection, then on another; keeps what went wrong."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.port = port
+        self.answers = 0
+        self.broken: list[str] = []
+        self.refused = threading.Event()
+
+    def run(self) -> None:
+        while not self.refused.is_set():
+            try:
+                self._ask()
+            except (ConnectionRefusedError, ConnectionResetError, BrokenPipeError):
+                # Not listening any more, or reset in the kernel's queue: not begun.
+                self.refused.set()
+            except Closed as closed:
+                if closed.args[0]:
+                    self.broken.append(repr(closed.args[0][:100]))
+
+    def _ask(self) -> None:
+        with Peer(self.port) as peer:
+            while True:
+                path = f"/load/{self.answers}"
+                peer.request(path)
+                answered = peer.answer()
+                if answered.status != 200 or answered.body != path.encode() * 1000:
+                    self.broken.append(f"{answered.status} {answered.body[:100]!r}")
+                self.answers += 1
+                if answered.headers.get("connection") == "close":
+                    return
+
+
+def test_sigterm_under_load_finishes_what_is_in_flight(tmp_path: Path) -> None:
+    (tmp_path / "loaded.py").write_text(LOADED, encoding="utf-8")
+    with Command(tmp_path, "run", "loaded:app", "--port", "0", "--no-access-log") as command:
+        port = command.port()
+        loads = [Load(port) for _ in range(8)]
+        for load in loads:
+            load.start()
+        slow = [Peer(port) for _ in range(20)]
+        for i, peer in enumerate(slow):
+            peer.request(f"/slow/{i}")
+        for i in range(len(slow)):
+            command.read_until(rf"begun /slow/{i}\n")
+        command.signal(signal.SIGTERM)
+        for i, peer in enumerate(slow):
+            answered = peer.answer()
+            assert answered.body == f"/slow/{i}".encode() * 1000
+            assert answered.headers["connection"] == "close"
+            assert peer.rest() == b""
+            peer.sock.close()
+        for load in loads:
+            load.join(20)
+            assert not load.is_alive()
+            assert load.broken == []
+            assert load.answers > 0
+        assert command.finish() == 128 + signal.SIGTERM
+
+
+def test_without_descriptors_and_back(tmp_path: Path) -> None:
+    """Clients are told so or wait, those that are connected are served, and it recovers."""
+    (tmp_path / "greedy.py").write_text(GREEDY, encoding="utf-8")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n",
+        encoding="utf-8",
+    )
+    with Command(tmp_path, "run", "greedy:app", "--port", "0", PYTHONPATH=str(tmp_path)) as command:
+        port = command.port()
+        with Peer(port) as old:
+            old.request("/take")
+            assert old.answer().body == b"24"  # EMFILE
+            for _ in range(30):
+                with Peer(port) as late:
+                    assert late.rest().startswith(b"HTTP/1.1 503 ")
+            old.request("/still")
+            assert old.answer().body == b"fine"
+            old.request("/give")
+            assert old.answer().body == b"given"
+        for _ in range(30):
+            assert ask(port).body == b"fine"
+        command.signal(signal.SIGTERM)
+        assert command.finish() == 128 + signal.SIGTERM
+
+
+def test_more_connections_than_descriptors(tmp_path: Path) -> None:
+    """The limit on connections follows the limit on descriptors, so the application keeps some."""
+    (tmp_path / "greedy.py").write_text(GREEDY, encoding="utf-8")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n",
+        encoding="utf-8",
+    )
+    with Command(tmp_path, "run", "greedy:app", "--port", "0", PYTHONPATH=str(tmp_path)) as command:
+        port = command.port()
+        first = Peer(port)
+        peers = [Peer(port) for _ in range(100)]
+        first.request("/fine")
+        assert first.answer().body == b"fine"
+        for peer in peers:
+            peer.reset()
+        first.request("/fine")
+        assert first.answer().body == b"fine"
+        first.sock.close()
+        for _ in range(100):
+            if ask(port).status == 200:
+                break
+        assert ask(port).body == b"fine"
+        command.signal(signal.SIGTERM)
+        assert command.finish() == 128 + signal.SIGTERM

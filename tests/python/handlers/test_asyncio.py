@@ -1,0 +1,227 @@
+"""What asyncio itself offers to a handler."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from typing import Any
+
+import pytest
+
+from handlers.asking import Ask
+
+
+def test_a_current_task_that_belongs_to_the_loop(ask: Ask) -> None:
+    async def handler() -> str:
+        task = asyncio.current_task()
+        assert isinstance(task, asyncio.Task)
+        assert task.get_loop() is asyncio.get_running_loop()
+        assert not task.done()
+        return task.get_name()
+
+    assert ask(handler).startswith("Task-")
+
+
+def test_the_task_is_listed_while_it_is_suspended(ask: Ask) -> None:
+    async def handler() -> bool:
+        task = asyncio.current_task()
+        seen = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(lambda: seen.set_result(asyncio.all_tasks()))
+        return task in await seen
+
+    assert ask(handler) == "True"
+
+
+def test_timeout_ends_a_wait(ask: Ask) -> None:
+    async def handler() -> str:
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(30)
+        except TimeoutError:
+            task = asyncio.current_task()
+            assert task is not None
+            return f"timed out, {task.cancelling()} cancellations left"
+        return "slept"
+
+    assert ask(handler) == "timed out, 0 cancellations left"
+
+
+def test_timeout_that_does_not_expire(ask: Ask) -> None:
+    async def handler() -> str:
+        async with asyncio.timeout(30):
+            return "in time"
+
+    assert ask(handler) == "in time"
+
+
+def test_task_group_runs_children(ask: Ask) -> None:
+    async def child(number: int) -> int:
+        await asyncio.sleep(0)
+        return number * number
+
+    async def handler() -> int:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(child(number)) for number in range(5)]
+        return sum(task.result() for task in tasks)
+
+    assert ask(handler) == "30"
+
+
+def test_task_group_cancels_the_handler_when_a_child_fails(ask: Ask) -> None:
+    async def child() -> None:
+        raise LookupError("lost")
+
+    async def handler() -> str:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(child())
+                await asyncio.sleep(30)
+        except ExceptionGroup as caught:
+            return str(caught.exceptions[0])
+        return "nothing"
+
+    assert ask(handler) == "lost"
+
+
+def test_cancelling_itself_before_the_first_suspension(ask: Ask) -> None:
+    async def handler() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel("enough")
+        assert task.cancelling() == 1
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError as exc:
+            assert task.uncancel() == 0
+            return str(exc)
+        return "not cancelled"
+
+    assert ask(handler) == "enough"
+
+
+def test_wait_for_gather_and_shield(ask: Ask) -> None:
+    async def value(result: int) -> int:
+        await asyncio.sleep(0)
+        return result
+
+    async def handler() -> list[int]:
+        first = await asyncio.wait_for(value(1), 30)
+        rest = await asyncio.gather(value(2), asyncio.shield(value(3)))
+        return [first, *rest]
+
+    assert ask(handler) == "[1, 2, 3]"
+
+
+def test_done_callbacks_of_the_handlers_task(ask: Ask) -> None:
+    ended: list[bool] = []
+
+    async def handler() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(lambda task: ended.append(task.done()))
+        return "ok"
+
+    assert ask(handler) == "ok"
+    assert ended == [True]
+
+
+def test_the_name_of_the_task_reaches_log_records(
+    ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        task.set_name("answering")
+        logging.getLogger("shop").warning("hello")
+        return task.get_name()
+
+    assert ask(handler) == "answering"
+    if sys.version_info >= (3, 12):
+        (record,) = (r for r in caplog.records if r.name == "shop")
+        assert record.taskName == "answering"
+
+
+def test_the_stack_shows_the_handler(ask: Ask) -> None:
+    async def handler() -> bool:
+        task = asyncio.current_task()
+        assert task is not None
+        names = [frame.f_code.co_name for frame in task.get_stack()]
+        return "app" in names
+
+    assert ask(handler) == "True"
+
+
+def test_a_task_factory_of_the_user_is_honoured(ask: Ask) -> None:
+    class OwnTask(asyncio.Task[Any]):
+        pass
+
+    def factory(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Any:
+        return OwnTask(coro, loop=loop, **options)
+
+    async def handler() -> str:
+        return type(asyncio.current_task()).__name__
+
+    def new_loop() -> asyncio.AbstractEventLoop:
+        import fasterapi
+
+        loop = fasterapi.Loop()
+        loop.set_task_factory(factory)
+        return loop
+
+    assert ask(handler, loop_factory=new_loop) == "OwnTask"
+
+
+def test_debug_mode_reports_a_slow_handler(ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
+    async def handler() -> str:
+        loop = asyncio.get_running_loop()
+        loop.slow_callback_duration = 0.0
+        return "slow"
+
+    def new_loop() -> asyncio.AbstractEventLoop:
+        import fasterapi
+
+        loop = fasterapi.Loop()
+        loop.set_debug(True)
+        return loop
+
+    assert ask(handler, loop_factory=new_loop) == "slow"
+    assert any("Executing" in r.getMessage() and "took" in r.getMessage() for r in caplog.records)
+
+
+def test_a_debugger_sees_the_handler(ask: Ask) -> None:
+    lines: list[str] = []
+
+    async def handler() -> str:
+        import threading
+
+        def trace(frame: Any, event: str, argument: Any) -> Any:
+            lines.append(frame.f_code.co_name)
+            return trace
+
+        before = sys.gettrace()
+        threading.settrace(trace)
+        sys.settrace(trace)
+        try:
+            await traced_step()
+        finally:
+            sys.settrace(before)
+            threading.settrace(None)  # type: ignore[arg-type]
+        return "traced"
+
+    async def traced_step() -> None:
+        await asyncio.sleep(0)
+
+    assert ask(handler) == "traced"
+    assert "traced_step" in lines
+
+
+def test_subprocess_and_streams(ask: Ask) -> None:
+    async def handler() -> str:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "print('from below')", stdout=asyncio.subprocess.PIPE
+        )
+        out, _ = await process.communicate()
+        return out.decode().strip()
+
+    assert ask(handler) == "from below"

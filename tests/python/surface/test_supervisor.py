@@ -1,0 +1,164 @@
+"""Several workers on one listener: killed, replaced, drained."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from surface.command import Command
+
+Run = Callable[..., Command]
+
+
+def _ask(port: int, path: str = "/") -> str:
+    return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=20).text
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and waits for its parent does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def _workers_seen(port: int, wanted: int) -> set[int]:
+    seen: set[int] = set()
+    for _ in range(2000):
+        seen.add(int(_ask(port)))
+        if len(seen) == wanted:
+            break
+    return seen
+
+
+def test_every_worker_answers_on_the_one_listener(run: Run) -> None:
+    command = run("run", "hello:app", "--port", "0", "--workers", "2", "--no-access-log")
+    pids = _workers_seen(command.port(), 2)
+    assert len(pids) == 2
+    assert command.process.pid not in pids
+    command.signal(signal.SIGTERM)
+    assert command.finish() == 0
+    assert command.output.count("shutdown ran") == 2
+    assert not any(_is_alive(pid) for pid in pids)
+
+
+def test_a_killed_worker_is_replaced_and_the_other_serves_on(run: Run) -> None:
+    command = run("run", "hello:app", "--port", "0", "--workers", "2", "--no-access-log")
+    port = command.port()
+    before = _workers_seen(port, 2)
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+    command.read_until(rf"Worker \[{victim}\] was killed by signal 9, starting another")
+    after = _workers_seen(port, 2) - {victim}
+    assert len(after | before) == 3
+    command.signal(signal.SIGINT)
+    assert command.finish() == 0
+
+
+def test_a_kill_under_load_takes_only_the_victims_requests(run: Run) -> None:
+    command = run("run", "hello:app", "--port", "0", "--workers", "2", "--no-access-log")
+    port = command.port()
+    victim = min(_workers_seen(port, 2))
+    stop = threading.Event()
+    lost: list[str] = []
+    answered: list[int] = []
+
+    def client() -> None:
+        # One connection at a time, each with the worker that answers on it noted.
+        owner = 0
+        while not stop.is_set():
+            try:
+                with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as session:
+                    for _ in range(20):
+                        owner = int(session.get("/").text)
+                        answered.append(owner)
+            except httpx.TransportError as exc:
+                lost.append(f"{owner}: {exc!r}")
+
+    threads = [threading.Thread(target=client) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        while victim not in answered:
+            pass
+        os.kill(victim, signal.SIGKILL)
+        command.read_until("starting another")
+        count = len(answered)
+        while len(answered) < count + 500:
+            pass
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    # At most one request in flight a client, and only on the worker that died.
+    assert len(lost) <= len(threads), lost
+
+
+def test_sighup_replaces_every_worker_without_a_gap(run: Run) -> None:
+    command = run("run", "hello:app", "--port", "0", "--workers", "2", "--no-access-log")
+    port = command.port()
+    before = _workers_seen(port, 2)
+    command.signal(signal.SIGHUP)
+    for _ in range(5000):
+        if int(_ask(port)) not in before and not any(map(_is_alive, before)):
+            break
+    after = _workers_seen(port, 2)
+    assert not after & before
+    command.signal(signal.SIGTERM)
+    assert command.finish() == 0
+
+
+def test_workers_leave_when_the_supervisor_is_killed(run: Run) -> None:
+    command = run("run", "hello:app", "--port", "0", "--workers", "2", "--no-access-log")
+    workers = [os.pidfd_open(pid) for pid in _workers_seen(command.port(), 2)]
+    try:
+        command.signal(signal.SIGKILL)
+        # The workers hold the output open: it ends when the last of them leaves.
+        assert command.finish() == 128 + signal.SIGKILL
+        for worker in workers:
+            gone, _, _ = select.select([worker], [], [], 20)
+            assert gone, "a worker outlives its supervisor"
+    finally:
+        for worker in workers:
+            os.close(worker)
+
+
+def test_a_start_up_that_fails_stops_everything(run: Run) -> None:
+    command = run("run", "broken_startup:app", "--port", "0", "--workers", "2", "--lifespan", "on")
+    assert command.finish() == 3
+    assert "failed to start, stopping." in command.output
+
+
+def test_an_application_object_cannot_have_workers(run: Run) -> None:
+    from fasterapi._run import run as serve
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("never served")
+
+    try:
+        serve(app, workers=2, log_config=None)
+    except SystemExit as exc:
+        assert exc.code == 3
+    else:
+        raise AssertionError("it ran")
+
+
+def test_sigterm_lets_a_slow_request_finish(run: Run) -> None:
+    command = run("run", "hello:app", "--port", "0", "--workers", "2", "--no-access-log")
+    port = command.port()
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+        # The same worker has this connection; the request is in its hands for half a second.
+        sock.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        command.signal(signal.SIGTERM)
+        assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+    assert command.finish() == 0
