@@ -5,7 +5,8 @@
  * ready, when a deadline passed, at the end of a turn in which the application did something
  * (end_task), and in the next turn when there was too much for this one (next_task). A drive
  * runs the state functions until they wait, then writes once, so that the answers of a
- * pipelined burst leave in one system call.
+ * pipelined burst leave in one system call; what a readable descriptor led to is written at the
+ * end of the turn, together with that of other connections.
  *
  * Functions of <fasterapi/http.h> called by the application change fields and schedule; so
  * inside a drive the connection cannot vanish, whatever a callback does. What must die is
@@ -61,6 +62,7 @@ int fa__conn_open(struct fa_server *server, int fd, const struct fa__addr *clien
     fa__outq_init(&conn->out, &server->pool);
     fa_buf_init(&conn->in, &server->pool);
     fa_buf_init(&conn->head_block, &server->pool);
+    fa_list_init(&conn->held_link);
     fa__conn_set_state(conn, FA__CONN_IDLE);
 
     int err = fa_io_add(server->reactor, &conn->io, fd, FA_IO_READ, 0, drive_when_ready);
@@ -88,6 +90,7 @@ static void shut(struct fa__conn *conn)
     fa_timer_cancel(&conn->timer);
     fa_task_cancel(&conn->end_task);
     fa_task_cancel(&conn->next_task);
+    fa_list_unlink(&conn->held_link);
     int fd = conn->io.fd;
     if (conn->io.reactor != NULL) {
         fa_io_remove(&conn->io);
@@ -286,16 +289,9 @@ static void settle(struct fa__conn *conn)
     fa__conn_settle_timer(conn);
 }
 
-void fa__conn_drive(struct fa__conn *conn)
+void fa__conn_write_out(struct fa__conn *conn)
 {
-    if (conn->busy)
-        return;
     conn->busy = true;
-    conn->burst = 0;
-    if (FA_UNLIKELY(conn->timer_fired))
-        fa__conn_time_out(conn);
-    run_steps(conn);
-    conn->dirty = false; /* seen; what is done from here on is left to the next turn */
     fa__conn_flush(conn);
     if (conn->state == FA__CONN_FLUSH || conn->state == FA__CONN_TAKING || conn->doom != 0)
         run_steps(conn);
@@ -306,6 +302,28 @@ void fa__conn_drive(struct fa__conn *conn)
         conn_free(conn);
     else
         settle(conn);
+}
+
+static void drive(struct fa__conn *conn, bool may_wait)
+{
+    if (conn->busy)
+        return;
+    conn->busy = true;
+    conn->burst = 0;
+    if (FA_UNLIKELY(conn->timer_fired))
+        fa__conn_time_out(conn);
+    run_steps(conn);
+    conn->dirty = false; /* seen; what is done from here on is left to the next turn */
+    if (may_wait && fa__conn_hold(conn)) {
+        conn->busy = false;
+        settle(conn);
+    } else
+        fa__conn_write_out(conn);
+}
+
+void fa__conn_drive(struct fa__conn *conn)
+{
+    drive(conn, false);
 }
 
 static void drive_when_ready(struct fa_io *io, unsigned events)
@@ -323,7 +341,9 @@ static void drive_when_ready(struct fa_io *io, unsigned events)
         int err = fa__socket_error(io->fd);
         conn->doom = err != 0 ? err : FA_ECONNRESET;
     }
-    fa__conn_drive(conn);
+    struct fa_server *server = conn->server;
+    drive(conn, true);
+    fa__conn_release_old(server);
 }
 
 /* The request that crosses with our close would be lost to its client: read once more, and

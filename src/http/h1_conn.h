@@ -54,6 +54,7 @@ struct fa__conn {
     struct fa_task end_task;  /* drives at the end of the turn: the application did something */
     struct fa_task next_task; /* drives in the next turn: there is more to do */
     struct fa_list link;      /* server->conns */
+    struct fa_list held_link; /* server->held: output waits for the end of the turn */
     struct fa_server *server;
     struct fa_request *req; /* HEAD to the end of the exchange, else NULL */
 
@@ -133,6 +134,18 @@ enum fa__step fa__conn_finish(struct fa__conn *conn, bool linger);
 void fa__conn_flush(struct fa__conn *conn);
 /* Ends a connection that is idle because the server drains. */
 void fa__conn_drain(struct fa__conn *conn);
+
+/* The second half of a drive: writes, and does what depends on it. May free `conn`. */
+void fa__conn_write_out(struct fa__conn *conn);
+
+/* ---- h1_hold.c: output that waits for the end of the turn -------------------------------- */
+
+/* Whether the output of a drive is left to the end of the turn. */
+bool fa__conn_hold(struct fa__conn *conn) FA_MUST_CHECK;
+/* Writes all that is held. The callback of server->held_task. */
+void fa__conn_release_held(struct fa_task *task);
+/* Writes it where the turn has become long. */
+void fa__conn_release_old(struct fa_server *server);
 
 /* ---- h1_input.c: the read buffer ------------------------------------------------------ */
 

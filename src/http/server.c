@@ -133,9 +133,11 @@ int fa_server_new(struct fa_server **out, struct fa_reactor *reactor,
     server->callbacks = options->callbacks;
     server->user = options->user;
     server->half_close_is_alive = options->half_close_is_alive;
+    server->held_task.callback = fa__conn_release_held;
     server->drain_task.callback = drain_idle;
     server->stop_task.callback = call_stopped;
     fa_list_init(&server->conns);
+    fa_list_init(&server->held);
     fa_list_init(&server->orphans);
     fa_pool_init(&server->pool, 128);
     fa_buf_init(&server->head, NULL);
@@ -163,6 +165,7 @@ void fa_server_destroy(struct fa_server *server)
     fa__listeners_clean_up(&server->listeners);
     while (!fa_list_empty(&server->conns))
         fa__conn_destroy(FA_CONTAINER_OF(server->conns.next, struct fa__conn, link));
+    fa_task_cancel(&server->held_task);
     fa_task_cancel(&server->drain_task);
     fa_task_cancel(&server->stop_task);
     fa_timer_cancel(&server->grace);

@@ -27,6 +27,7 @@ struct fa_server {
 
     struct fa__listeners listeners;
     struct fa_list conns;   /* struct fa__conn.link: every connection not yet freed */
+    struct fa_list held;    /* struct fa__conn.held_link: output waits for the end of the turn */
     struct fa_list orphans; /* struct fa_request.link: over, but still referenced */
     uint32_t conn_count;    /* length of conns */
     uint32_t refused_count; /* those of them that are over the limit */
@@ -37,6 +38,8 @@ struct fa_server {
     struct fa_request *free_requests; /* linked by link.next */
     uint32_t free_request_count;
 
+    struct fa_task held_task;  /* writes what is held */
+    uint64_t held_since_ns;    /* no later than when the first of it was queued */
     struct fa_task drain_task; /* looks at idle connections, in a turn of its own */
     struct fa_task stop_task;  /* calls on_stopped */
     struct fa_timer grace;
