@@ -48,6 +48,7 @@ FA_BEGIN_DECLS
 
 /* ---- the request: spans live until on_done ------------------------------------------- */
 
+/* As it was sent, "GET": methods are case-sensitive (RFC 9110 section 9.1). Never empty. */
 FA_API struct fa_span fa_request_method(const struct fa_request *req);
 /* The request target as sent: "/a%20b?x=1", "http://host/a", "*", "host:443" (CONNECT). */
 FA_API struct fa_span fa_request_target(const struct fa_request *req);
@@ -78,7 +79,10 @@ FA_API struct fa_span fa_request_local(const struct fa_request *req, int *port);
 /* `callbacks` is copied. Call it in on_request: what happened before is not repeated. */
 FA_API void fa_request_set_callbacks(struct fa_request *req,
                                      const struct fa_request_callbacks *callbacks, void *user);
+/* What fa_request_set_callbacks was given; NULL before. Valid as long as `req` is. */
 FA_API void *fa_request_user(const struct fa_request *req);
+/* Adds and drops a reference, on the reactor's thread. Whoever drops the last one frees the
+ * request; until then every function may be called, after on_done to no effect. */
 FA_API void fa_request_acquire(struct fa_request *req);
 FA_API void fa_request_release(struct fa_request *req);
 /* The client is gone, or the exchange is over. */

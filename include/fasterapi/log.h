@@ -21,6 +21,8 @@ FA_API void fa_log_set_sink(fa_log_fn *sink, void *user);
 /* Messages below `level` are dropped before they are formatted. Default FA_LOG_WARNING.
  * Call before threads start. */
 FA_API void fa_log_set_level(enum fa_log_level level);
+/* Whether a message of `level` would reach the sink: where composing one costs something. Any
+ * thread. */
 FA_API bool fa_log_enabled(enum fa_log_level level);
 
 /* Formats one line of at most 1 KiB (longer ones are cut, never within a character) and

@@ -135,6 +135,7 @@ typedef void fa_reactor_wake_fn(void *user);
 FA_API void fa_reactor_set_wake_hook(struct fa_reactor *reactor, fa_reactor_wake_fn *hook,
                                      void *user);
 
+/* Copies the counters, all since fa_reactor_new. The owner's thread. */
 FA_API void fa_reactor_get_stats(const struct fa_reactor *reactor, struct fa_reactor_stats *out);
 
 /* True on the thread that owns the reactor. Any thread. */
