@@ -7,7 +7,7 @@
  * can fail returns FA_ECLOSED, so that a late answer can never reach another client.
  *
  * Calls of one exchange, all on the owner thread, never from inside a function of this
- * header (a response function may flush later; it never calls back):
+ * header (only `release` of fa_response_write_borrowed may run there):
  *
  *   on_request                     the head is complete
  *   on_body*                       body bytes, which die when it returns; `last` exactly
@@ -125,8 +125,9 @@ FA_API int fa_response_start(struct fa_request *req, int status, const struct fa
 FA_API int fa_response_write(struct fa_request *req, struct fa_span data) FA_MUST_CHECK;
 
 /* The same without a copy: `data` stays valid until `release(user)` is called, which
- * happens exactly once if and only if 0 is returned, on the owner thread, possibly before
- * this function returns. `release` may be NULL for bytes that live for ever. */
+ * happens exactly once if and only if 0 is returned, on the owner thread: possibly before
+ * this function returns, inside a later response function of the exchange, or after on_done.
+ * `release` may be NULL for bytes that live for ever. */
 FA_API int fa_response_write_borrowed(struct fa_request *req, struct fa_span data,
                                       void (*release)(void *user), void *user) FA_MUST_CHECK;
 

@@ -71,7 +71,7 @@ FA_API int fa_router_add(struct fa_router *router, struct fa_span method, struct
                          void *handler) FA_MUST_CHECK;
 
 /* Finds the route of a path (without its query). Any thread, lock-free, allocates nothing,
- * reads `path` once and never beyond its end.
+ * never reads `path` beyond its end.
  * `match` is filled as the result says: handler, param_count and that many params when
  * FOUND, `allowed` when METHOD_NOT_ALLOWED (the methods of every pattern that fits the
  * path, in the order in which the router first met them), nothing else. A path that has

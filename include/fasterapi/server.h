@@ -124,9 +124,15 @@ FA_API int fa_server_adopt(struct fa_server *server, int fd) FA_MUST_CHECK;
 /* The port of the first TCP listener, 0 when there is none. */
 FA_API uint16_t fa_server_port(const struct fa_server *server);
 
-/* Stops accepting, finishes what is in flight, then on_stopped. grace_ms: after that
- * what is left is closed at once; 0 waits for ever. A second call may shorten it. */
+/* Accepts what waits in the kernel's queues, stops listening, finishes what is in flight, then
+ * on_stopped; begins in the next turn. grace_ms: after that what is left is closed at once; 0
+ * waits for ever. A second call may shorten it. */
 FA_API void fa_server_drain(struct fa_server *server, uint32_t grace_ms);
+
+/* The same for one of several processes on one listening socket, while the others go on: what
+ * waits in the kernel's queues is theirs. (Where nobody else holds the socket the kernel resets
+ * those connections.) */
+FA_API void fa_server_retire(struct fa_server *server, uint32_t grace_ms);
 
 /* Closes every connection at once (in-flight exchanges get on_disconnect, on_done). */
 FA_API void fa_server_close_connections(struct fa_server *server);

@@ -74,10 +74,8 @@ int fa__conn_open(struct fa_server *server, int fd, const struct fa__addr *clien
     server->conn_count++;
     server->refused_count += refused;
     fa__conn_settle_timer(conn);
-    if (conn->refused) {
-        (void)fa__conn_fail(conn, 503, FA_EOVERFLOW);
-        fa__conn_schedule(conn);
-    }
+    if (conn->refused)
+        fa__conn_schedule(conn); /* told so by the drive: the report runs user code */
     return 0;
 }
 
@@ -109,6 +107,8 @@ static void die(struct fa__conn *conn)
         conn->req->over = true;
         conn->req->disconnected = true;
     }
+    if (fa_list_linked(&conn->held_link))
+        fa__conn_flush(conn); /* was sent already, but for the end of the turn */
     shut(conn);
     if (exchange)
         fa__conn_end_exchange(conn, true);
@@ -292,6 +292,7 @@ static void settle(struct fa__conn *conn)
 void fa__conn_write_out(struct fa__conn *conn)
 {
     conn->busy = true;
+    fa_list_unlink(&conn->held_link);
     fa__conn_flush(conn);
     if (conn->state == FA__CONN_FLUSH || conn->state == FA__CONN_TAKING || conn->doom != 0)
         run_steps(conn);

@@ -32,6 +32,12 @@ static enum fa__step idle(struct fa__conn *conn)
 /* Bytes that are not a complete head yet. */
 static enum fa__step incomplete(struct fa__conn *conn)
 {
+    /* Empty lines between requests (RFC 9112 section 2.2) begin none. */
+    if (!conn->req->parser.seen_any && conn->in.data[conn->in.len - 1] == '\n') {
+        fa__request_detach(conn->req);
+        conn->in_start = conn->in.len;
+        return idle(conn);
+    }
     if (conn->state == FA__CONN_IDLE)
         fa__conn_set_state(conn, FA__CONN_HEAD);
     if (conn->eof) {
@@ -113,6 +119,8 @@ enum fa__step fa__conn_step_head(struct fa__conn *conn)
     struct fa_server *server = conn->server;
     struct fa_span in = fa__conn_input(conn);
     conn->stalled = false;
+    if (FA_UNLIKELY(conn->refused))
+        return fa__conn_fail(conn, 503, FA_EOVERFLOW);
     if (in.len == 0)
         return idle(conn);
     if (fa__conn_output(conn) > server->limits.write_high_water) {

@@ -95,8 +95,15 @@ void fa__conn_settle_timer(struct fa__conn *conn)
         fa__conn_doom(conn, err);
 }
 
+/* After a long stall of the loop a timer may come before the event that it waits against: more
+ * are ready than one wait reports. So each looks at the socket once more before it gives up. */
+
 static void write_timed_out(struct fa__conn *conn)
 {
+    uint64_t before = conn->out.sent;
+    fa__conn_flush(conn);
+    if (conn->out.sent != before || conn->doom != 0)
+        return;
     conn->server->timeouts++;
     fa__conn_report(conn, 0, FA_ETIMEDOUT);
     conn->doom = FA_ETIMEDOUT;
@@ -110,7 +117,7 @@ static void read_timed_out(struct fa__conn *conn)
             fa__conn_set_state(conn, FA__CONN_IDLE);
             return;
         }
-        /* The request that crosses with our close would be lost: look once more. */
+        /* The request that crosses with our close would be lost. */
         if (fa__conn_fill(conn) || conn->doom != 0)
             return;
         conn->server->timeouts++;
@@ -118,13 +125,16 @@ static void read_timed_out(struct fa__conn *conn)
         return;
     case FA__CONN_HEAD:
     case FA__CONN_EXCHANGE:
+        if (fa__conn_fill(conn) || conn->doom != 0)
+            return;
         conn->server->timeouts++;
         (void)fa__conn_fail(conn, 408, FA_ETIMEDOUT);
         return;
     case FA__CONN_DISCARD:
+        conn->server->timeouts++;
         (void)fa__conn_finish(conn, true);
         return;
-    default:
+    default: /* LINGER: the answer was sent, and the peer does not close: that is its right */
         conn->doom = FA_ETIMEDOUT;
     }
 }

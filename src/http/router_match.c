@@ -228,7 +228,7 @@ static bool walk(struct search *s, struct subject path, const struct fa__route_n
 }
 
 /* Never inlined: link-time optimisation would put it into its callers, where it took 33 ns for a
- * static path instead of 19 (gcc 12). */
+ * static path instead of 19 (gcc 12, an EPYC core). */
 __attribute__((noinline)) enum fa_route_result fa__route_search(const struct fa__route_tree *tree,
                                                                 struct fa_span method,
                                                                 struct fa_span path,

@@ -86,11 +86,15 @@ static void call_stopped(struct fa_task *task)
         server->callbacks.on_stopped(server, server->user);
 }
 
-/* Every connection that waits for a request gets a last look. Driving one frees that one at
- * most. */
-static void drain_idle(struct fa_task *task)
+/* The listeners close, and every connection that waits for a request gets a last look. Driving
+ * one frees that one at most. */
+static void begin_drain(struct fa_task *task)
 {
     struct fa_server *server = FA_CONTAINER_OF(task, struct fa_server, drain_task);
+    if (server->retiring)
+        fa__listeners_close(&server->listeners);
+    else
+        fa__listeners_finish(&server->listeners);
     struct fa_list *node = server->conns.next;
     while (node != &server->conns) {
         struct fa_list *next = node->next;
@@ -134,7 +138,7 @@ int fa_server_new(struct fa_server **out, struct fa_reactor *reactor,
     server->user = options->user;
     server->half_close_is_alive = options->half_close_is_alive;
     server->held_task.callback = fa__conn_release_held;
-    server->drain_task.callback = drain_idle;
+    server->drain_task.callback = begin_drain;
     server->stop_task.callback = call_stopped;
     fa_list_init(&server->conns);
     fa_list_init(&server->held);
@@ -242,7 +246,6 @@ void fa_server_drain(struct fa_server *server, uint32_t grace_ms)
 {
     if (!server->draining) {
         server->draining = true;
-        fa__listeners_finish(&server->listeners);
         fa_task_post(server->reactor, &server->drain_task, FA_PRIORITY_NORMAL);
     }
     if (grace_ms == 0 || server->stopped_called)
@@ -255,6 +258,12 @@ void fa_server_drain(struct fa_server *server, uint32_t grace_ms)
         fa_log(FA_LOG_WARNING, "no memory for the grace period: closing at once");
         fa_server_close_connections(server);
     }
+}
+
+void fa_server_retire(struct fa_server *server, uint32_t grace_ms)
+{
+    server->retiring = server->retiring || !server->draining;
+    fa_server_drain(server, grace_ms);
 }
 
 void fa_server_close_connections(struct fa_server *server)

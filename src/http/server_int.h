@@ -22,6 +22,7 @@ struct fa_server {
     void *user;
     bool half_close_is_alive;
     bool draining;
+    bool retiring; /* the drain leaves the kernel's queues to other processes */
     bool stopped_called;
     bool accept_paused;
 
@@ -38,10 +39,11 @@ struct fa_server {
     struct fa_request *free_requests; /* linked by link.next */
     uint32_t free_request_count;
 
-    struct fa_task held_task;  /* writes what is held */
-    uint64_t held_since_ns;    /* no later than when the first of it was queued */
-    struct fa_task drain_task; /* looks at idle connections, in a turn of its own */
-    struct fa_task stop_task;  /* calls on_stopped */
+    struct fa_task held_task; /* writes what is held */
+    uint64_t held_since_ns;   /* no later than when the first of it was queued */
+    struct fa_task
+        drain_task; /* closes listeners, looks at idle connections: in a turn of its own */
+    struct fa_task stop_task; /* calls on_stopped */
     struct fa_timer grace;
 
     /* "date: ...\r\nserver: ...\r\n" as it goes on the wire */

@@ -3,7 +3,7 @@
  * thread.
  *
  * Four children per node halve the depth of a binary heap and keep the children of a node
- * in one cache line: cheaper where most timers are armed and cancelled without firing, as
+ * within 64 bytes: cheaper where most timers are armed and cancelled without firing, as
  * timeouts are. Each timer knows its index, so cancelling is a sift and not a search.
  *
  *   idle (reactor NULL) -> in the heap -> on the ready queue (due) -> idle, then called

@@ -488,6 +488,23 @@ TEST(close_while_idle_and_within_a_head)
     rig_down();
 }
 
+/* RFC 9112 section 2.2: such a client is idle still. */
+TEST(an_empty_line_behind_a_body_begins_nothing)
+{
+    rig_init(rig_echo_target);
+    rig.options.limits.keep_alive_ms = 5;
+    rig_up();
+    TALK("POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx\r\n", OK_HEAD(2) "\r\n/p");
+    rig_send("\r\n");
+    rig_settle();
+    TALK(GET("/q"), OK_HEAD(2) "\r\n/q");
+    rig_send("\r\n");
+    RIG_UNTIL(rig.got_eof);
+    CHECK_INT(rig.got_len, 0);
+    CHECK_INT(rig.events, 0);
+    rig_down();
+}
+
 TEST(garbage_behind_answers)
 {
     rig_init(rig_echo_target);
@@ -575,6 +592,7 @@ int main(void)
     RUN(pipelined_requests_survive_the_end_of_stream);
     RUN(stray_line_ends_do_not_hide_a_disconnect);
     RUN(close_while_idle_and_within_a_head);
+    RUN(an_empty_line_behind_a_body_begins_nothing);
     RUN(garbage_behind_answers);
     RUN(no_memory_anywhere);
     return check_report();

@@ -138,6 +138,7 @@ TEST(connections_closed_while_held)
     down();
 }
 
+/* What would have been sent without holding is sent. */
 TEST(server_destroyed_while_held)
 {
     up(answer, GET("/"));
@@ -146,6 +147,10 @@ TEST(server_destroyed_while_held)
     while (fa_reactor_dispatch_one(rig.reactor))
         ;
     CHECK_INT(handled, CLIENTS);
+    fa_server_destroy(rig.server);
+    rig.server = NULL;
+    for (int i = 0; i < CLIENTS; i++)
+        CHECK_INT(bytes_at(clients[i]), sizeof(OK_HEAD(1) "\r\n/") - 1);
     down();
 }
 

@@ -118,6 +118,33 @@ static void pause_at_once(struct fa_request *req, void *user)
     fa_request_pause_body(req);
 }
 
+/* One wait reports the other connection only, and the timers are due in the same turn. */
+TEST(a_body_that_is_here_is_not_late)
+{
+    static const struct fa_reactor_options one = {.size = sizeof(one), .max_events = 1};
+    rig_init(rig_wait);
+    rig.options.limits.body_timeout_ms = 5;
+    CHECK_INT(fa_reactor_new(&rig.reactor, &one), 0);
+    CHECK_INT(fa_server_new(&rig.server, rig.reactor, &rig.options), 0);
+    int clients[2];
+    for (int i = 0; i < 2; i++) {
+        rig_connect();
+        clients[i] = rig.client;
+        rig_send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
+        rig_settle();
+    }
+    uint64_t sent_ns = fa_now_ns();
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(write(clients[i], "hello", 5), 5);
+    while (fa_now_ns() - sent_ns < 20000000)
+        ;
+    rig_settle();
+    CHECK_INT(rig.lasts, 2);
+    CHECK_INT(timeouts(), 0);
+    close(clients[0]);
+    rig_down();
+}
+
 TEST(no_body_timeout_while_paused)
 {
     rig_init(pause_at_once);
@@ -234,6 +261,7 @@ int main(void)
     RUN(a_blocked_loop_does_not_count_as_idle_time);
     RUN(header_timeout);
     RUN(body_timeout);
+    RUN(a_body_that_is_here_is_not_late);
     RUN(no_body_timeout_while_paused);
     RUN(body_min_rate);
     RUN(discarding_is_bounded_in_time);

@@ -103,14 +103,20 @@ TEST(listen_unix)
     rmdir(folder);
 }
 
-TEST(listen_fd)
+static int listening_socket(void)
 {
     struct sockaddr_in at = {.sin_family = AF_INET};
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(fd >= 0);
     CHECK_INT(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
     CHECK_INT(listen(fd, 16), 0);
+    return fd;
+}
+
+TEST(listen_fd)
+{
+    int fd = listening_socket();
     rig_init(rig_echo_target);
     rig_up_without_client();
     CHECK_INT(fa_server_listen_fd(rig.server, fd), 0);
@@ -362,6 +368,50 @@ TEST(drain_answers_what_waits_in_the_kernels_queue)
     rig_down();
 }
 
+/* Somebody else on the same socket serves it. */
+TEST(retiring_leaves_the_kernels_queue_alone)
+{
+    int fd = listening_socket();
+    rig_init(rig_echo_target);
+    rig_up_without_client();
+    CHECK_INT(fa_server_listen_fd(rig.server, dup(fd)), 0);
+    use(tcp_connect());
+    rig_send(GET("/queued"));
+    fa_server_retire(rig.server, 0);
+    RIG_UNTIL(rig.stopped == 1);
+    CHECK_INT(rig.requests, 0);
+    fa_server_destroy(rig.server);
+    CHECK_INT(fa_server_new(&rig.server, rig.reactor, &rig.options), 0);
+    CHECK_INT(fa_server_listen_fd(rig.server, fd), 0);
+    RIG_UNTIL(rig.got_len > 0);
+    GOT(OK_HEAD(7) "\r\n/queued");
+    rig_down();
+}
+
+static void drain_in_event(const struct fa_server_event *event, void *user)
+{
+    rig_on_event(event, user);
+    fa_server_drain(rig.server, 0);
+}
+
+/* The event comes from a connection that was just accepted. */
+TEST(drain_inside_an_event)
+{
+    up_tcp(rig_wait, 1);
+    fa_server_destroy(rig.server);
+    rig.options.callbacks.on_event = drain_in_event;
+    CHECK_INT(fa_server_new(&rig.server, rig.reactor, &rig.options), 0);
+    CHECK_INT(fa_server_listen_tcp(rig.server, "127.0.0.1", 0, 0), 0);
+    int first = tcp_connect();
+    use(tcp_connect());
+    RIG_UNTIL(rig.got_eof);
+    CHECK(rig_got_contains("HTTP/1.1 503 "));
+    CHECK_INT(rig.events, 1);
+    RIG_UNTIL(rig.stopped == 1);
+    close(first);
+    rig_down();
+}
+
 /* A response that began before the drain did not announce the close: the pipelined request
  * behind it is still answered, and that one says so. */
 TEST(drain_with_a_pipeline)
@@ -540,6 +590,8 @@ int main(void)
     RUN(drain_closes_idle_connections);
     RUN(drain_answers_the_request_that_crosses);
     RUN(drain_answers_what_waits_in_the_kernels_queue);
+    RUN(retiring_leaves_the_kernels_queue_alone);
+    RUN(drain_inside_an_event);
     RUN(drain_with_a_pipeline);
     RUN(grace_ends);
     RUN(a_forked_child_reaches_no_client);
