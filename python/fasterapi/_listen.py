@@ -1,7 +1,5 @@
-"""Listening sockets that a supervisor opens once and its workers share.
-
-A single process lets the C server open its own listeners; these are for the processes that
-inherit one, so that no connection is lost while a worker is replaced.
+"""Listening sockets: of a server on TCP, and those that a supervisor opens once and its workers
+share, so that no connection is lost while a worker is replaced.
 """
 
 from __future__ import annotations
@@ -11,8 +9,15 @@ import errno
 import os
 import socket
 import stat
+from typing import Any, TypeAlias
 
 __all__ = ["ListenError", "bind_sockets", "describe"]
+
+_Address: TypeAlias = tuple[int, tuple[Any, ...]]  # family, and what bind() takes
+
+# An address that a name has and this machine has not.
+_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
+_PORT_ATTEMPTS = 8
 
 
 class ListenError(Exception):
@@ -51,23 +56,53 @@ def _bind_tcp(host: str | None, port: int, backlog: int) -> list[socket.socket]:
         )
     except OSError as exc:
         raise ListenError(f'cannot resolve host "{host}": {exc.strerror}') from exc
+    addresses: list[_Address] = [(family, address) for family, *_, address in dict.fromkeys(found)]
+    for attempt in range(_PORT_ATTEMPTS):
+        try:
+            return _bind_all(addresses, port, backlog)
+        except OSError as exc:
+            # The system's choice for the first address may be taken on another one.
+            taken = port == 0 and exc.errno == errno.EADDRINUSE
+            if not taken or attempt == _PORT_ATTEMPTS - 1:
+                raise ListenError(_tcp_sentence(host, port, exc)) from exc
+    raise AssertionError("unreachable")
+
+
+def _bind_all(addresses: list[_Address], port: int, backlog: int) -> list[socket.socket]:
+    """A socket for every address that this machine has; at least one, else ``OSError``."""
     sockets: list[socket.socket] = []
+    absent: OSError | None = None
     try:
-        for family, kind, proto, _, address in dict.fromkeys(found):
+        for family, address in addresses:
             if sockets and port == 0:
                 address = (address[0], sockets[0].getsockname()[1], *address[2:])
-            sock = socket.socket(family, kind, proto)
-            sockets.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(address)
-            sock.listen(backlog)
-    except OSError as exc:
+            try:
+                sockets.append(_bind_one(family, address, backlog))
+            except OSError as exc:
+                if exc.errno not in _ABSENT:
+                    raise
+                absent = exc  # "localhost" is ::1 too where IPv6 is off
+        if absent is not None and not sockets:
+            raise absent
+    except OSError:
         for sock in sockets:
             sock.close()
-        raise ListenError(_tcp_sentence(host, port, exc)) from exc
+        raise
     return sockets
+
+
+def _bind_one(family: int, address: tuple[Any, ...], backlog: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(backlog)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _tcp_sentence(host: str | None, port: int, exc: OSError) -> str:
@@ -101,11 +136,14 @@ def _remove_stale(path: str) -> None:
     if not stat.S_ISSOCK(mode):
         raise ListenError(f"cannot listen on {path}: a file that is no socket is there")
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
+        probe.setblocking(False)  # the queue of whoever listens there may be full
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)
             return
+        except BlockingIOError:
+            pass
         except OSError as exc:
             raise ListenError(f"cannot listen on {path}: {exc.strerror}") from exc
     raise ListenError(f"cannot listen on {path}: the address is already in use")

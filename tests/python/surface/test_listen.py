@@ -65,3 +65,43 @@ def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ListenError, match="no socket"):
         bind_sockets(host=None, port=0, uds=str(path))
     assert path.read_text() == "precious"
+
+
+def _resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Let every name have these IPv4 addresses."""
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, 0))
+        for address in addresses
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: found)
+
+
+def test_an_address_that_this_machine_has_not_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    _resolve_to(monkeypatch, "192.0.2.1", "127.0.0.1")  # RFC 5737: nobody has the first
+    sockets = bind_sockets(host="both", port=0)
+    assert [sock.getsockname()[0] for sock in sockets] == ["127.0.0.1"]
+    _close(sockets)
+
+
+def test_no_address_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    _resolve_to(monkeypatch, "192.0.2.1")
+    with pytest.raises(ListenError, match="cannot listen on both:0: Cannot assign"):
+        bind_sockets(host="both", port=0)
+
+
+def test_port_0_is_the_same_for_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    _resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2")
+    sockets = bind_sockets(host="both", port=0)
+    assert len({sock.getsockname()[1] for sock in sockets}) == 1
+    assert len(sockets) == 2
+    _close(sockets)
+
+
+def test_a_full_queue_is_no_stale_file(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as first:
+        busy.bind(path)
+        busy.listen(0)
+        first.connect(path)
+        with pytest.raises(ListenError, match="already in use"):
+            bind_sockets(host=None, port=0, uds=path)
