@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from fasterapi._importer import ApplicationNotFound, import_application
@@ -46,8 +46,9 @@ def run(
     ``WEB_CONCURRENCY`` or 1) it must be the string, because each worker imports it afresh.
     ``options`` are those of :class:`fasterapi.Server`; the names are uvicorn's where uvicorn has
     them. Returns after SIGINT has drained the server; SIGTERM drains it and then ends the
-    process. Exits with status 3 and one sentence in the log when the server cannot start;
-    raises ``TypeError`` or ``ValueError`` for options that do not exist or make no sense.
+    process. A second SIGINT ends the process at once: nothing behind the call runs, exit
+    handlers neither. Exits with status 3 and one sentence in the log when the server cannot
+    start; raises ``TypeError`` or ``ValueError`` for options that do not exist or make no sense.
     """
     if any(name.startswith("ssl_") and value for name, value in options.items()):
         raise ValueError(TLS_SENTENCE)
@@ -74,12 +75,7 @@ def run(
         application = load(app, app_dir=app_dir, factory=factory)
     elif factory:
         application = app()
-    server = Server(application, host=host, port=port, uds=uds, fd=fd, **server_options)
-    # Behind a drain a Ctrl-C ends the program normally, as under uvicorn.
-    with contextlib.suppress(KeyboardInterrupt):
-        serve(server)
-    if not server.started:
-        sys.exit(STARTUP_FAILURE)
+    serve(Server(application, host=host, port=port, uds=uds, fd=fd, **server_options))
 
 
 def load(spec: str, *, app_dir: str | None, factory: bool) -> Any:
@@ -93,10 +89,43 @@ def load(spec: str, *, app_dir: str | None, factory: bool) -> Any:
         _fail(f"Error loading ASGI app. {exc}")
 
 
-def serve(server: Server) -> None:
-    """Run one server on a fresh ``fasterapi.Loop`` in this thread, signals included."""
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(server.serve())
+def serve(server: Server, main: Coroutine[Any, Any, None] | None = None) -> None:
+    """Run one server on a fresh ``fasterapi.Loop`` in this thread, signals included.
+
+    ``main`` serves it (default ``server.serve()``). Returns once the server has drained; exits
+    with status 3 when it never served. A forced exit ends the process, so this is the last
+    act of a program.
+    """
+    try:
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            # Behind a drain a Ctrl-C ends the program normally, as under uvicorn.
+            with contextlib.suppress(KeyboardInterrupt):
+                runner.run(server.serve() if main is None else main)
+            if server.force_exit:
+                # Closing the runner would wait for the threads of the application.
+                _leave(server)
+    except KeyboardInterrupt:
+        # It came while the closing runner waited for such a thread: the drain gave up on it.
+        _leave(server)
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+def _leave(server: Server) -> NoReturn:
+    """End the process now, whatever its threads are blocked in, with what it wrote written.
+
+    The status is the one that ``serve`` would have left with. Exit handlers are skipped: the
+    interpreter runs them behind its wait for threads.
+    """
+    try:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            # There may be none, it may be closed, and so may its other end.
+            with contextlib.suppress(AttributeError, OSError, ValueError):
+                stream.flush()
+    finally:
+        # Also when one more Ctrl-C interrupts a flush that blocks.
+        os._exit(0 if server.started else STARTUP_FAILURE)
 
 
 def _run_workers(

@@ -15,9 +15,7 @@ import sys
 from typing import Any
 
 from fasterapi._logging import configure_logging
-from fasterapi._run import load
-from fasterapi._supervisor import STARTUP_FAILURE
-from fasterapi.loop import Loop
+from fasterapi._run import load, serve
 from fasterapi.server import Server
 
 __all__ = ["main"]
@@ -37,10 +35,7 @@ def main() -> None:
     configure_logging(**settings["log"])
     app = load(settings["app"], app_dir=settings["app_dir"], factory=settings["factory"])
     server = Server(app, sockets=sockets, **settings["server"])
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(_serve(server, control))
-    if not server.started:
-        sys.exit(STARTUP_FAILURE)
+    serve(server, _serve(server, control))
 
 
 def _read_settings(control: socket.socket) -> dict[str, Any]:

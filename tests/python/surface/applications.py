@@ -59,3 +59,32 @@ import a_module_that_is_not_there
 BROKEN_BODY = """
 raise LookupError("import went wrong")
 """
+
+BLOCKED = """
+import asyncio, os, sys, threading
+from fastapi import FastAPI
+
+app = FastAPI()
+kept = []
+
+async def watch():
+    try:
+        await asyncio.Event().wait()
+    finally:
+        print("the loop closes", file=sys.stderr, flush=True)
+
+def block():
+    print("in the buffer")
+    print("blocked in", os.getpid(), file=sys.stderr, flush=True)
+    threading.Event().wait(3600)
+    print("the thread ended", file=sys.stderr, flush=True)
+
+@app.get("/def")
+def route():
+    block()
+
+@app.get("/executor")
+async def executor():
+    kept.append(asyncio.create_task(watch()))
+    await asyncio.to_thread(block)
+"""

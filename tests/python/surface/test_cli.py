@@ -52,6 +52,34 @@ def test_a_second_ctrl_c_stops_at_once(run: Run) -> None:
     assert "shutdown ran" not in command.output
 
 
+@pytest.mark.parametrize("path", ["/def", "/executor"])
+def test_a_second_ctrl_c_does_not_wait_for_a_thread(run: Run, path: str) -> None:
+    command = run("run", "blocked:app", "--port", "0", PYTHONUNBUFFERED="")
+    with socket.create_connection(("127.0.0.1", command.port())) as sock:
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        command.read_until("blocked in")
+        command.signal(signal.SIGINT)
+        command.read_until("Waiting for connections to close")
+        command.signal(signal.SIGINT)
+        # The thread is blocked for an hour.
+        assert command.finish() == 0
+    assert "Finished server process" in command.output
+    assert "in the buffer" in command.output
+    assert "Traceback" not in command.output
+
+
+def test_a_ctrl_c_ends_the_wait_for_a_thread_that_the_drain_gave_up_on(run: Run) -> None:
+    command = run("run", "blocked:app", "--port", "0", "--timeout-graceful-shutdown", "0")
+    with socket.create_connection(("127.0.0.1", command.port())) as sock:
+        sock.sendall(b"GET /executor HTTP/1.1\r\nHost: a\r\n\r\n")
+        command.read_until("blocked in")
+        command.signal(signal.SIGINT)
+        command.read_until("the loop closes")
+        command.signal(signal.SIGINT)
+        assert command.finish() == 0
+    assert "Traceback" not in command.output
+
+
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [

@@ -131,6 +131,21 @@ def test_workers_leave_when_the_supervisor_is_killed(run: Run) -> None:
             os.close(worker)
 
 
+def test_a_worker_that_is_forced_does_not_wait_for_a_thread(run: Run) -> None:
+    command = run("run", "blocked:app", "--port", "0", "--workers", "2")
+    with socket.create_connection(("127.0.0.1", command.port())) as sock:
+        sock.sendall(b"GET /def HTTP/1.1\r\nHost: a\r\n\r\n")
+        worker = int(command.read_until(r"blocked in (\d+)").group(1))
+        # To the worker alone: the supervisor would kill it.
+        os.kill(worker, signal.SIGINT)
+        command.read_until("Waiting for connections to close")
+        os.kill(worker, signal.SIGINT)
+        command.read_until(rf"Worker \[{worker}\] exited with code 0, starting another")
+    command.signal(signal.SIGTERM)
+    assert command.finish() == 0
+    assert "Traceback" not in command.output
+
+
 def test_a_start_up_that_fails_stops_everything(run: Run) -> None:
     command = run("run", "broken_startup:app", "--port", "0", "--workers", "2", "--lifespan", "on")
     assert command.finish() == 3
