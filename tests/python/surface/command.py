@@ -1,4 +1,4 @@
-"""Runs the ``fasterapi`` command as a person would and waits for what it says."""
+"""Runs a program, the ``fasterapi`` command above all, and waits for what it says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import select
 import signal
 import subprocess
-import sys
+import sysconfig
 import time
 from pathlib import Path
 from types import TracebackType
@@ -15,14 +15,18 @@ from typing import Self
 
 TIMEOUT_S = 20.0
 
+# What an installation puts on the path. ``python -m fasterapi`` is not the same: it makes the
+# current folder importable by itself.
+FASTERAPI = os.path.join(sysconfig.get_path("scripts"), "fasterapi")
+
 
 class Command:
-    """One ``fasterapi`` process in ``folder``; its output is read as it comes."""
+    """One process in ``folder``; its output is read as it comes."""
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.output = ""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fasterapi", *arguments],
+            arguments,
             cwd=folder,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
             stdin=subprocess.DEVNULL,

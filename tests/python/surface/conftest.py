@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from surface import applications
-from surface.command import Command
+from surface.command import FASTERAPI, Command
 
 Run = Callable[..., Command]
 
@@ -23,8 +23,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(folder: Path) -> Iterator[Run]:
+def run(execute: Run) -> Run:
     """Start ``fasterapi ARGUMENTS`` in the folder; killed at the end of the test."""
+
+    def start(*arguments: str, **environment: str) -> Command:
+        return execute(FASTERAPI, *arguments, **environment)
+
+    return start
+
+
+@pytest.fixture
+def execute(folder: Path) -> Iterator[Run]:
+    """Start a program in the folder; killed at the end of the test."""
     with ExitStack() as stack:
 
         def start(*arguments: str, **environment: str) -> Command:

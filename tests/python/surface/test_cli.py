@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,13 @@ def test_it_serves_from_the_current_folder_and_a_ctrl_c_drains(run: Run) -> None
     assert command.finish() == 0
     assert "shutdown ran" in command.output
     assert "Traceback" not in command.output
+
+
+def test_the_module_is_the_command(execute: Run) -> None:
+    command = execute(sys.executable, "-m", "fasterapi", "run", "hello:app", "--port", "0")
+    assert httpx.get(f"http://127.0.0.1:{command.port()}/").status_code == 200
+    command.signal(signal.SIGINT)
+    assert command.finish() == 0
 
 
 def test_sigterm_drains_what_is_in_flight_and_ends_by_the_signal(run: Run) -> None:
