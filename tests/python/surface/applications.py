@@ -88,3 +88,12 @@ async def executor():
     kept.append(asyncio.create_task(watch()))
     await asyncio.to_thread(block)
 """
+
+PROGRAM = """
+import fasterapi
+from hello import app
+
+if __name__ == "__main__":
+    fasterapi.run(app, port=0)
+    print("behind the server", flush=True)
+"""
