@@ -15,9 +15,10 @@ from typing import Self
 
 TIMEOUT_S = 20.0
 
-# What an installation puts on the path. ``python -m fasterapi`` is not the same: it makes the
-# current folder importable by itself.
-FASTERAPI = os.path.join(sysconfig.get_path("scripts"), "fasterapi")
+
+def script(name: str) -> str:
+    """The console script that this environment's installation put on the path."""
+    return os.path.join(sysconfig.get_path("scripts"), name)
 
 
 class Command:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from surface import applications
-from surface.command import FASTERAPI, Command
+from surface.command import Command, script
 
 Run = Callable[..., Command]
 
@@ -24,10 +24,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(execute: Run) -> Run:
-    """Start ``fasterapi ARGUMENTS`` in the folder; killed at the end of the test."""
+    """Start ``fasterapi ARGUMENTS`` in the folder; killed at the end of the test.
+
+    It is the installed script: ``python -m`` makes the current folder importable by itself.
+    """
 
     def start(*arguments: str, **environment: str) -> Command:
-        return execute(FASTERAPI, *arguments, **environment)
+        return execute(script("fasterapi"), *arguments, **environment)
 
     return start
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from surface.command import Command
+from surface.command import Command, script
 
 Run = Callable[..., Command]
 
@@ -125,6 +125,18 @@ def test_a_failing_start_up_ends_the_process_with_its_traceback(run: Run, module
     assert command.finish() == 3
     assert "LookupError: no database today" in command.output
     assert "running on" not in command.output
+
+
+def test_a_fastapi_application_that_fails_to_start_ends_as_under_uvicorn(
+    run: Run, execute: Run
+) -> None:
+    arguments = ("broken_startup_fastapi:app", "--port", "0")
+    ours, theirs = run("run", *arguments), execute(script("uvicorn"), *arguments)
+    assert ours.finish() == theirs.finish() == 3
+    assert "LookupError: no database today" in ours.output
+    assert "broken_startup_fastapi.py" in ours.output
+    # Line by line, but for the number of the process.
+    assert re.sub(r"\[\d+\]", "", ours.output) == re.sub(r"\[\d+\]", "", theirs.output)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
