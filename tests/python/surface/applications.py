@@ -97,3 +97,20 @@ if __name__ == "__main__":
     fasterapi.run(app, port=0)
     print("behind the server", flush=True)
 """
+
+NOTED = """
+import os
+
+with open("pids", "a") as file:
+    print(os.getpid(), file=file)
+
+from hello import app
+"""
+
+DYING = """
+import os, time
+
+with open("starts", "a") as file:
+    print(time.monotonic(), file=file)
+os._exit(5)
+"""

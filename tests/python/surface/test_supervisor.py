@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 
 from surface.command import Command
 
@@ -48,6 +49,46 @@ def test_every_worker_answers_on_the_one_listener(run: Run) -> None:
     assert command.finish() == 0
     assert command.output.count("shutdown ran") == 2
     assert not any(_is_alive(pid) for pid in pids)
+
+
+def test_the_supervisor_does_not_import_the_application(run: Run, folder: Path) -> None:
+    command = run("run", "noted:app", "--port", "0", "--workers", "2", "--no-access-log")
+    workers = _workers_seen(command.port(), 2)
+    assert {int(pid) for pid in (folder / "pids").read_text().split()} == workers
+    assert command.process.pid not in workers
+    command.signal(signal.SIGINT)
+    assert command.finish() == 0
+
+
+@pytest.mark.parametrize("kill", [os.kill, os.killpg])
+def test_a_second_ctrl_c_kills_the_workers(run: Run, kill: Callable[[int, int], None]) -> None:
+    command = run("run", "hello:app", "--port", "0", "--workers", "2", "--no-access-log")
+    port = command.port()
+    pids = _workers_seen(port, 2)
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+        # The same worker has this connection, and will not be done with it.
+        sock.sendall(b"GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
+        kill(command.process.pid, signal.SIGINT)
+        command.read_until("Waiting for connections to close")
+        kill(command.process.pid, signal.SIGINT)
+        assert command.finish() == 0
+    assert not any(map(_is_alive, pids))
+    assert "starting another" not in command.output
+
+
+def test_a_worker_that_dies_at_once_is_replaced_more_and_more_slowly(
+    run: Run, folder: Path
+) -> None:
+    command = run("run", "dying:app", "--port", "0", "--workers", "2")
+    command.read_until("(?s)(exited with code 5, starting another.*){4}")
+    starts = sorted(map(float, (folder / "starts").read_text().split()))
+    # The first replacement comes at once; the fourth process waits a second from the second death.
+    assert starts[3] - starts[1] >= 1.0
+    # A signal does not wait for the next one to be due.
+    command.signal(signal.SIGTERM)
+    assert command.finish() == 0
 
 
 def test_a_killed_worker_is_replaced_and_the_other_serves_on(run: Run) -> None:
