@@ -6,6 +6,7 @@ the listener and one control socket), told what to do by one JSON line on that s
 ``ready`` once it serves. When the parent dies the socket closes and the worker drains.
 
     STARTING -> (ready) SERVING -> (SIGTERM) DRAINING -> gone
+    SERVING  -> (ends by itself, as at --limit-max-requests) replaced at once
     any      -> (dies)  replaced, later each time it dies young
 
 Signals: SIGTERM and the first SIGINT drain, the second SIGINT kills; SIGHUP replaces one
@@ -232,6 +233,10 @@ class Supervisor:
             logger.error("Worker [%d] failed to start, stopping.", pid)
             self._exit_code = STARTUP_FAILURE
             self._stop()
+            return
+        if code == 0 and worker.ready:
+            logger.info("Worker [%d] has ended, starting another", pid)
+            self._fill()
             return
         how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
         logger.error("Worker [%d] %s, starting another", pid, how)

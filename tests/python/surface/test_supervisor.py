@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -89,6 +90,25 @@ def test_a_worker_that_dies_at_once_is_replaced_more_and_more_slowly(
     # A signal does not wait for the next one to be due.
     command.signal(signal.SIGTERM)
     assert command.finish() == 0
+
+
+def test_a_worker_that_served_its_number_of_requests_is_replaced_at_once(run: Run) -> None:
+    command = run(
+        "run", "hello:app", "--port", "0", "--workers", "2", "--limit-max-requests", "3"
+    )  # fmt: skip
+    port = command.port()
+    # Were these deaths, the replacements would come later and later: minutes for all of them.
+    pids: set[int] = set()
+    for _ in range(30):
+        # A connection that comes while a worker drains may find it closing.
+        with contextlib.suppress(httpx.RemoteProtocolError):
+            pids.add(int(_ask(port)))
+    assert len(pids) > 4
+    command.read_until("Maximum request limit of 3 exceeded")
+    command.read_until(r"INFO: +Worker \[\d+\] has ended, starting another")
+    command.signal(signal.SIGTERM)
+    assert command.finish() == 0
+    assert "ERROR" not in command.output
 
 
 def test_a_killed_worker_is_replaced_and_the_other_serves_on(run: Run) -> None:
@@ -181,7 +201,7 @@ def test_a_worker_that_is_forced_does_not_wait_for_a_thread(run: Run) -> None:
         os.kill(worker, signal.SIGINT)
         command.read_until("Waiting for connections to close")
         os.kill(worker, signal.SIGINT)
-        command.read_until(rf"Worker \[{worker}\] exited with code 0, starting another")
+        command.read_until(rf"Worker \[{worker}\] has ended, starting another")
     command.signal(signal.SIGTERM)
     assert command.finish() == 0
     assert "Traceback" not in command.output
