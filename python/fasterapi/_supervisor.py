@@ -119,6 +119,7 @@ class Supervisor:
             else:
                 self._on_control(key.data)
         self._reap()
+        self._trim()
         now = time.monotonic()
         if self._kill_at is not None and now >= self._kill_at:
             logger.error("Graceful shutdown took too long, killing the workers")
@@ -143,11 +144,12 @@ class Supervisor:
             self._to_replace = [w for w in self._alive if not w.draining]
             self._replace_next()
         elif number == signal.SIGTTIN and not self._stopping:
+            logger.info("Received SIGTTIN, adding a worker.")
             self._target += 1
             self._fill()
-        elif number == signal.SIGTTOU and not self._stopping and self._target > 1:
-            self._target -= 1
-            self._drain(next(w for w in reversed(self._alive) if not w.draining))
+        elif number == signal.SIGTTOU and not self._stopping:
+            logger.info("Received SIGTTOU, removing a worker unless it is the last.")
+            self._target = max(1, self._target - 1)
 
     def _on_control(self, worker: _Worker) -> None:
         try:
@@ -167,11 +169,15 @@ class Supervisor:
     # ---- workers ------------------------------------------------------------------------
 
     def _fill(self) -> None:
-        while not self._stopping and self._serving() < self._target:
+        while not self._stopping and len(self._serving()) < self._target:
             self._start()
 
-    def _serving(self) -> int:
-        return sum(1 for w in self._alive if not w.draining and w.replaces is None)
+    def _trim(self) -> None:
+        for worker in self._serving()[self._target :]:
+            self._drain(worker)
+
+    def _serving(self) -> list[_Worker]:
+        return [w for w in self._alive if not w.draining and w.replaces is None]
 
     def _start(self, replaces: _Worker | None = None) -> None:
         ours, theirs = socket.socketpair()

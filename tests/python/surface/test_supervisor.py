@@ -32,6 +32,18 @@ def _is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
+def _children(parent: int) -> set[int]:
+    """The processes that ``parent`` has started and that still run."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        # It may end while it is looked at.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            state, ppid = path.read_text().rpartition(")")[2].split()[:2]
+            if int(ppid) == parent and state != "Z":
+                found.add(int(path.parent.name))
+    return found
+
+
 def _workers_seen(port: int, wanted: int) -> set[int]:
     seen: set[int] = set()
     for _ in range(2000):
@@ -79,6 +91,26 @@ def test_a_second_ctrl_c_kills_the_workers(run: Run, kill: Callable[[int, int], 
     assert "starting another" not in command.output
 
 
+def test_sigttin_adds_a_worker_and_sigttou_removes_one(run: Run) -> None:
+    command = run("run", "hello:app", "--port", "0", "--workers", "2", "--no-access-log")
+    port = command.port()
+    before = _workers_seen(port, 2)
+    command.signal(signal.SIGTTIN)
+    (added,) = _workers_seen(port, 3) - before
+    command.signal(signal.SIGTTOU)
+    command.read_until(rf"Finished server process \[{added}\]")
+    command.signal(signal.SIGTTOU)
+    gone = command.read_until(rf"Finished server process \[(?!{added}\])(\d+)\]")
+    (last,) = before - {int(gone.group(1))}
+    # The last one stays.
+    command.signal(signal.SIGTTOU)
+    command.read_until("(?s)(Received SIGTTOU.*){3}")
+    assert {int(_ask(port)) for _ in range(20)} == {last}
+    command.signal(signal.SIGTERM)
+    assert command.finish() == 0
+    assert "starting another" not in command.output
+
+
 def test_a_worker_that_dies_at_once_is_replaced_more_and_more_slowly(
     run: Run, folder: Path
 ) -> None:
@@ -90,6 +122,18 @@ def test_a_worker_that_dies_at_once_is_replaced_more_and_more_slowly(
     # A signal does not wait for the next one to be due.
     command.signal(signal.SIGTERM)
     assert command.finish() == 0
+
+
+def test_sigttou_while_no_worker_is_alive(run: Run) -> None:
+    command = run("run", "dying:app", "--port", "0", "--workers", "2")
+    command.read_until("(?s)(exited with code 5, starting another.*){3}")
+    while _children(command.process.pid):
+        pass
+    command.signal(signal.SIGTTOU)
+    command.read_until("Received SIGTTOU")
+    command.signal(signal.SIGTERM)
+    assert command.finish() == 0
+    assert "Traceback" not in command.output
 
 
 def test_a_worker_that_served_its_number_of_requests_is_replaced_at_once(run: Run) -> None:
