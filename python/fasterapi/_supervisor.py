@@ -120,6 +120,7 @@ class Supervisor:
                 self._on_control(key.data)
         self._reap()
         self._trim()
+        self._replace_next()
         now = time.monotonic()
         if self._kill_at is not None and now >= self._kill_at:
             logger.error("Graceful shutdown took too long, killing the workers")
@@ -141,8 +142,7 @@ class Supervisor:
             self._stop()
         elif number == signal.SIGHUP and not self._stopping:
             logger.info("Received SIGHUP, replacing the workers.")
-            self._to_replace = [w for w in self._alive if not w.draining]
-            self._replace_next()
+            self._replace_all()
         elif number == signal.SIGTTIN and not self._stopping:
             logger.info("Received SIGTTIN, adding a worker.")
             self._target += 1
@@ -164,7 +164,6 @@ class Supervisor:
             if worker.replaces is not None:
                 self._drain(worker.replaces)
                 worker.replaces = None
-                self._replace_next()
 
     # ---- workers ------------------------------------------------------------------------
 
@@ -208,12 +207,23 @@ class Supervisor:
             worker.process.send_signal(signal.SIGTERM)
         worker.draining = True
 
+    def _replace_all(self) -> None:
+        for worker in self._alive:
+            if worker.replaces is not None:
+                # On its way since an earlier signal, it may have imported what was there then.
+                worker.replaces = None
+                self._drain(worker)
+        self._to_replace = [w for w in self._alive if not w.draining]
+
     def _replace_next(self) -> None:
-        while self._to_replace and not self._stopping:
+        # One at a time: its replacement ends the loop.
+        while self._to_replace and not self._stopping and not self._replacing():
             old = self._to_replace.pop(0)
             if old in self._alive and not old.draining:
                 self._start(replaces=old)
-                return
+
+    def _replacing(self) -> bool:
+        return any(w.replaces is not None for w in self._alive)
 
     def _reap(self) -> None:
         for worker in [w for w in self._alive if w.process.poll() is not None]:
@@ -231,22 +241,20 @@ class Supervisor:
         if worker.draining or self._stopping:
             return
         pid = worker.process.pid
-        if code == STARTUP_FAILURE and not worker.ready:
-            if worker.replaces is not None:
-                logger.error("New worker [%d] failed to start; the old ones go on", pid)
-                self._to_replace = []
-                return
+        if worker.replaces is not None:
+            logger.error("New worker [%d] failed to start; the old ones go on", pid)
+            self._to_replace = []
+        elif code == STARTUP_FAILURE and not worker.ready:
             logger.error("Worker [%d] failed to start, stopping.", pid)
             self._exit_code = STARTUP_FAILURE
             self._stop()
-            return
-        if code == 0 and worker.ready:
+        elif code == 0 and worker.ready:
             logger.info("Worker [%d] has ended, starting another", pid)
             self._fill()
-            return
-        how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
-        logger.error("Worker [%d] %s, starting another", pid, how)
-        self._schedule_restart(worker)
+        else:
+            how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+            logger.error("Worker [%d] %s, starting another", pid, how)
+            self._schedule_restart(worker)
 
     def _schedule_restart(self, worker: _Worker) -> None:
         now = time.monotonic()

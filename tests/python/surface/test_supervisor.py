@@ -8,13 +8,14 @@ import select
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
-from surface.command import Command
+from surface.command import TIMEOUT_S, Command
 
 Run = Callable[..., Command]
 
@@ -51,6 +52,14 @@ def _workers_seen(port: int, wanted: int) -> set[int]:
         if len(seen) == wanted:
             break
     return seen
+
+
+def _replacements(supervisor: int, before: set[int]) -> set[int]:
+    """Wait until as many workers as ``before`` run, all of them others; the last ones seen."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while len(found := _children(supervisor)) != len(before) or found & before:
+        assert time.monotonic() < deadline, f"from {before} to {found}"
+    return found
 
 
 def test_every_worker_answers_on_the_one_listener(run: Run) -> None:
@@ -217,6 +226,37 @@ def test_sighup_replaces_every_worker_without_a_gap(run: Run) -> None:
             break
     after = _workers_seen(port, 2)
     assert not after & before
+    command.signal(signal.SIGTERM)
+    assert command.finish() == 0
+
+
+def test_sighup_keeps_the_old_workers_when_new_ones_do_not_start(run: Run, folder: Path) -> None:
+    command = run("run", "hello:app", "--port", "0", "--workers", "2", "--no-access-log")
+    port = command.port()
+    before = _workers_seen(port, 2)
+    good = (folder / "hello.py").read_text()
+    (folder / "hello.py").write_text("import a_module_that_is_not_there")
+    command.signal(signal.SIGHUP)
+    command.read_until("failed to start; the old ones go on")
+    assert _workers_seen(port, 2) == before
+    (folder / "hello.py").write_text(good)
+    command.signal(signal.SIGHUP)
+    after = _replacements(command.process.pid, before)
+    assert _workers_seen(port, 2) == after
+    command.signal(signal.SIGTERM)
+    assert command.finish() == 0
+    assert "starting another" not in command.output
+
+
+def test_two_sighups_leave_as_many_workers_as_before(run: Run) -> None:
+    command = run("run", "hello:app", "--port", "0", "--workers", "2", "--no-access-log")
+    port = command.port()
+    before = _workers_seen(port, 2)
+    command.signal(signal.SIGHUP)
+    command.read_until("Received SIGHUP")
+    command.signal(signal.SIGHUP)
+    after = _replacements(command.process.pid, before)
+    assert _workers_seen(port, 2) == after
     command.signal(signal.SIGTERM)
     assert command.finish() == 0
 
