@@ -238,7 +238,7 @@ def set_up(command: str) -> list[Environment]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = environments(command)
         names = REQUIREMENTS[command]
-        sources = None if command in ("c", "lint", "fuzz") else source_digest()
+        sources = None if command in ("c", "fuzz") else source_digest()
         with ThreadPoolExecutor(2) as pool:
             tasks = [pool.submit(prepare, each, names, sources) for each in made]
         for task in tasks:

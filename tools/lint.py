@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,14 +25,18 @@ from builds import BUILD, ROOT
 _BIN = Path(sys.executable).parent
 _CPUS = os.cpu_count() or 1
 
+# Where the extension cannot say what the stub does: the signature of a call is the
+# interpreter's, which takes anything.
+_STUB_ALLOWED = (r"fasterapi\._native\.Receive\.__call__",)
 
-def _run(*command: str) -> tuple[bool, str]:
-    """Whether `command` succeeded, and what it printed."""
+
+def _run(*command: str, **extra: str) -> tuple[bool, str]:
+    """Whether `command` succeeded, with `extra` in its environment, and what it printed."""
     try:
         done = subprocess.run(
             command,
             cwd=ROOT,
-            env=builds.with_tools(_BIN),
+            env=builds.with_tools(_BIN, extra),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -83,6 +88,18 @@ def _clang_tidy() -> tuple[bool, str]:
     return all(ok for ok, _ in results), "\n".join([*kept, f"{len(names)} files analysed"])
 
 
+def _stubtest() -> tuple[bool, str]:
+    """Compares the stub of the extension in the source tree with the extension that set-up
+    installed, which it imports."""
+    with tempfile.NamedTemporaryFile("w", suffix=".allow") as allowed:
+        allowed.write("\n".join(_STUB_ALLOWED))
+        allowed.flush()
+        return _run(
+            "stubtest", "--allowlist", allowed.name, "fasterapi._native",
+            MYPYPATH=str(ROOT / "python"),
+        )  # fmt: skip
+
+
 def _tool(*command: str) -> Callable[[], tuple[bool, str]]:
     return lambda: _run(*command)
 
@@ -94,6 +111,7 @@ def _own(script: str) -> Callable[[], tuple[bool, str]]:
 CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
     "clang-tidy": _clang_tidy,
     "mypy": _tool("mypy", "--cache-dir", str(BUILD / "mypy")),
+    "stubtest": _stubtest,
     "pyright": _tool("pyright", "--warnings"),
     "clang-format": _clang_format,
     "ruff": _tool("ruff", "check", "--no-cache", "."),

@@ -350,7 +350,7 @@ static PyObject *none_or_raise(int err, const char *what)
 }
 
 PyDoc_STRVAR(listen_tcp_doc,
-             "listen_tcp(host, port, reuseport=False)\n--\n\n"
+             "listen_tcp($self, host, port, reuseport=False)\n--\n\n"
              "Listen on every address of host (None: all IPv4 interfaces). Raises OSError.");
 
 static PyObject *server_listen_tcp(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -369,7 +369,7 @@ static PyObject *server_listen_tcp(PyObject *self, PyObject *args, PyObject *kwa
     return none_or_raise(fa_server_listen_tcp(c_server, host, port, flags), "listening");
 }
 
-PyDoc_STRVAR(listen_unix_doc, "listen_unix(path)\n--\n\n"
+PyDoc_STRVAR(listen_unix_doc, "listen_unix($self, path, /)\n--\n\n"
                               "Listen on a Unix socket, replacing a stale one. Raises OSError.");
 
 static PyObject *server_listen_unix(PyObject *self, PyObject *path)
@@ -383,7 +383,7 @@ static PyObject *server_listen_unix(PyObject *self, PyObject *path)
     return none_or_raise(err, "listening");
 }
 
-PyDoc_STRVAR(listen_fd_doc, "listen_fd(fd)\n--\n\n"
+PyDoc_STRVAR(listen_fd_doc, "listen_fd($self, fd, /)\n--\n\n"
                             "Serve a listening socket; takes the descriptor over. Raises OSError.");
 
 static PyObject *server_listen_fd(PyObject *self, PyObject *arg)
@@ -395,7 +395,7 @@ static PyObject *server_listen_fd(PyObject *self, PyObject *arg)
     return none_or_raise(fa_server_listen_fd(c_server, fd), "listening");
 }
 
-PyDoc_STRVAR(drain_doc, "drain(grace_ms=0)\n--\n\n"
+PyDoc_STRVAR(drain_doc, "drain($self, grace_ms=0, /)\n--\n\n"
                         "Stop accepting and finish what is in flight; then hooks.stopped() is\n"
                         "called. After grace_ms what is left is closed; 0 waits for ever.");
 
@@ -409,7 +409,8 @@ static PyObject *server_drain(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(close_connections_doc, "close_connections()\n--\n\nClose every connection at once.");
+PyDoc_STRVAR(close_connections_doc,
+             "close_connections($self, /)\n--\n\nClose every connection at once.");
 
 static PyObject *server_close_connections(PyObject *self, PyObject *unused)
 {
@@ -420,7 +421,7 @@ static PyObject *server_close_connections(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(close_doc, "close()\n--\n\n"
+PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
                         "Close everything; calls that run go on without a client. Inside a call\n"
                         "it happens when that suspends or ends.");
 
@@ -438,7 +439,7 @@ static PyObject *server_close(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(stats_doc, "stats()\n--\n\nThe counters of the server, by name.");
+PyDoc_STRVAR(stats_doc, "stats($self, /)\n--\n\nThe counters of the server, by name.");
 
 static int add_count(PyObject *dict, const char *name, uint64_t value)
 {

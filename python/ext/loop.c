@@ -39,7 +39,7 @@ void fa_py_loop_end_capture(struct fa_py_reactor *host, PyObject **before)
         host->own_loop->capture = before;
 }
 
-PyDoc_STRVAR(call_soon_doc, "call_soon($self, callback, /, *args, context=None)\n--\n\n"
+PyDoc_STRVAR(call_soon_doc, "call_soon($self, callback, *args, context=None)\n--\n\n"
                             "As asyncio's.");
 
 static PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t count,

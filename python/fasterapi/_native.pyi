@@ -5,11 +5,13 @@ import contextvars
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from selectors import BaseSelector, SelectorKey
 from types import CodeType, FrameType, TracebackType
-from typing import Any, Literal, Self, TypeVar, final
+from typing import Any, Literal, Self, TypeVar, TypeVarTuple, final
 
 from _typeshed import FileDescriptorLike, StrOrBytesPath
+from typing_extensions import disjoint_base
 
 _T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 
 __version__: str
 
@@ -57,9 +59,17 @@ class Selector(BaseSelector):
     def close(self) -> None: ...
     def fileno(self) -> int: ...
 
+@disjoint_base
 class LoopCore:
     @property
     def reactor(self) -> Reactor | None: ...
+    def call_soon(
+        self,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle: ...
+    def time(self) -> float: ...
 
 @final
 class Task(asyncio.Task[_T]): ...
@@ -95,8 +105,8 @@ class HttpServer:
     @property
     def idle(self) -> bool: ...
     def listen_tcp(self, host: str | None, port: int, reuseport: bool = False) -> None: ...
-    def listen_unix(self, path: StrOrBytesPath) -> None: ...
-    def listen_fd(self, fd: FileDescriptorLike) -> None: ...
+    def listen_unix(self, path: StrOrBytesPath, /) -> None: ...
+    def listen_fd(self, fd: FileDescriptorLike, /) -> None: ...
     def drain(self, grace_ms: int = 0, /) -> None: ...
     def close_connections(self) -> None: ...
     def close(self) -> None: ...
@@ -104,6 +114,8 @@ class HttpServer:
 
 @final
 class Exchange(Coroutine[Any, None, None]):
+    __name__: str
+    __qualname__: str
     @property
     def server(self) -> HttpServer | None: ...
     @property
@@ -129,6 +141,8 @@ class Exchange(Coroutine[Any, None, None]):
 
 @final
 class Operation(Coroutine[Any, None, _T]):
+    __name__: str
+    __qualname__: str
     @property
     def cr_await(self) -> Any: ...
     def send(self, value: None, /) -> Any: ...
@@ -144,8 +158,12 @@ class Operation(Coroutine[Any, None, _T]):
 
 @final
 class Receive:
+    __name__: str
+    __qualname__: str
     def __call__(self) -> Operation[dict[str, Any]]: ...
 
 @final
 class Send:
+    __name__: str
+    __qualname__: str
     def __call__(self, message: Mapping[str, Any]) -> Operation[None]: ...
