@@ -8,7 +8,7 @@ import contextvars
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
 from fasterapi import _foreign, _native
@@ -105,7 +105,7 @@ class Server:
             raise RuntimeError("a Server serves once; make another one")
         self._loop = asyncio.get_running_loop()
         lifespan = Lifespan(self.app, self.config.lifespan, self.state, self._context.copy())
-        if not await lifespan.startup():
+        if not await self._unless_forced(lifespan.startup()):
             self.startup_error = lifespan.failure
             return False
         self._lifespan = lifespan
@@ -136,7 +136,7 @@ class Server:
         finally:
             self._close()
         if lifespan is not None and not self._force_exit:
-            await lifespan.shutdown()
+            await self._unless_forced(lifespan.shutdown())
 
     def request_exit(self) -> None:
         """Let ``serve()`` drain and return."""
@@ -297,6 +297,16 @@ class Server:
             # The loop may have been closed by now: then nobody waits.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._changed.set)
+
+    async def _unless_forced(self, step: Coroutine[Any, Any, bool]) -> bool:
+        """What a step of the lifespan returns; False when a forced exit comes first."""
+        task = asyncio.get_running_loop().create_task(step)
+        task.add_done_callback(lambda _: self._changed.set())
+        try:
+            await self._wait(lambda: self._force_exit or task.done())
+            return task.done() and task.result()
+        finally:
+            task.cancel()
 
     async def _wait(self, reached: Callable[[], bool]) -> None:
         while not reached():

@@ -410,6 +410,23 @@ def test_force_exit_waits_for_nothing(serve: Serve) -> None:
     assert events == ["lifespan.startup"]
 
 
+def test_force_exit_waits_for_no_shutdown(serve: Serve) -> None:
+    shutting_down = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        shutting_down.set()
+        await asyncio.Event().wait()
+
+    server = serve(app, lifespan="on")
+    server.server.should_exit = True
+    assert shutting_down.wait(10)
+    server.server.force_exit = True
+    server.join()
+
+
 def test_background_work_is_waited_for(serve: Serve) -> None:
     ended: list[bool] = []
     go_on = threading.Event()

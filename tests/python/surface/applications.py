@@ -114,3 +114,25 @@ with open("starts", "a") as file:
     print(time.monotonic(), file=file)
 os._exit(5)
 """
+
+HANGING = """
+import asyncio, os, signal
+
+def announce_signals():
+    server = signal.getsignal(signal.SIGINT)
+    def handler(number, frame):
+        server(number, frame)
+        print("the server has the signal", flush=True)
+    signal.signal(signal.SIGINT, handler)
+
+async def app(scope, receive, send):
+    await receive()
+    announce_signals()
+    if os.environ["HANGS_AT"] == "startup":
+        print("the application hangs", flush=True)
+        await asyncio.Event().wait()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    print("the application hangs", flush=True)
+    await asyncio.Event().wait()
+"""

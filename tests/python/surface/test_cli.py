@@ -76,6 +76,27 @@ def test_a_second_ctrl_c_does_not_wait_for_a_thread(run: Run, path: str) -> None
     assert "Traceback" not in command.output
 
 
+def test_a_second_ctrl_c_does_not_wait_for_a_start_up(run: Run) -> None:
+    command = run("run", "hanging:app", "--port", "0", HANGS_AT="startup")
+    command.read_until("the application hangs")
+    command.signal(signal.SIGINT)
+    command.read_until("the server has the signal")
+    command.signal(signal.SIGINT)
+    assert command.finish() == 3
+    assert "running on" not in command.output
+    assert "Traceback" not in command.output
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_shutdown(run: Run) -> None:
+    command = run("run", "hanging:app", "--port", "0", HANGS_AT="shutdown")
+    command.read_until("running on")
+    command.signal(signal.SIGINT)
+    command.read_until("the application hangs")
+    command.signal(signal.SIGINT)
+    assert command.finish() == 0
+    assert "Traceback" not in command.output
+
+
 def test_a_ctrl_c_ends_the_wait_for_a_thread_that_the_drain_gave_up_on(run: Run) -> None:
     command = run("run", "blocked:app", "--port", "0", "--timeout-graceful-shutdown", "0")
     with socket.create_connection(("127.0.0.1", command.port())) as sock:
