@@ -14,8 +14,10 @@ from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel
 
+from asgi.wire import Answer, Connection
 from fasterapi import App
 from fasterapi.testing import LiveServer
+from handlers.beside import uvicorn_port
 
 user: contextvars.ContextVar[str] = contextvars.ContextVar("user", default="nobody")
 
@@ -206,3 +208,94 @@ def test_shutdown_runs_at_the_end(kind: type[FastAPI], log: list[str]) -> None:
     with LiveServer(build(kind, log)):
         assert log == ["start"]
     assert log == ["start", "stop"]
+
+
+def build_limited(kind: type[FastAPI]) -> FastAPI:
+    """An application whose bodies FastAPI itself limits to 100 bytes, those of /wide to 200."""
+    app = kind(max_body_size=100)
+
+    @app.post("/read")
+    @app.post("/wide", max_body_size=200)
+    async def read(request: Request) -> int:
+        return len(await request.body())
+
+    @app.post("/sync")
+    def sync(numbers: list[int]) -> int:
+        return len(numbers)
+
+    @app.post("/unread")
+    async def unread() -> str:
+        return "not read"
+
+    return app
+
+
+def post(port: int, path: str, body: bytes, *, chunked: bool) -> tuple[Answer, bool]:
+    """The answer to a body of that kind, and whether the connection serves another request."""
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+    head = b"POST %s HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n" % (path.encode(), framing)
+    if chunked:
+        half = len(body) // 2
+        pieces = (body[:half], body[half:], b"")
+        body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+    with Connection(port) as connection:
+        answer = connection.ask(head + body)
+        if answer.header(b"connection") == b"close":
+            return answer, not connection.closed()
+        another = connection.ask(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
+        return answer, another.status == 404
+
+
+def own_fields(answer: Answer) -> list[tuple[bytes, bytes]]:
+    """What the application sent."""
+    return [field for field in answer.headers if field[0] not in (b"date", b"server")]
+
+
+LIMITED = [
+    ("/read", 100, 200),
+    ("/read", 101, 413),
+    ("/wide", 101, 200),
+    ("/wide", 201, 413),
+    ("/sync", 101, 413),
+]
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_fastapis_own_limit_of_bodies(
+    kind: type[FastAPI], task_impl: Literal["native", "asyncio"], chunked: bool
+) -> None:
+    app = build_limited(kind)
+    with LiveServer(app, task_impl=task_impl) as server, uvicorn_port(app) as other_port:
+        for path, size, status in LIMITED:
+            body = b"[" + b" " * (size - 2) + b"]"
+            ours, theirs = (
+                post(port, path, body, chunked=chunked) for port in (server.port, other_port)
+            )
+            assert (ours[0].status, ours[0].body) == (theirs[0].status, theirs[0].body)
+            assert own_fields(ours[0]) == own_fields(theirs[0])
+            assert ours[0].status == status
+            if status == 413:
+                # A length is refused by the middleware, bytes by the route that reads them.
+                refused = b'{"detail":"Content Too Large"}' if chunked else b"Content Too Large"
+                assert ours[0].body == refused
+            assert ours[1] is True
+        # Nobody read it, so only a length tells that it is too long.
+        ours, theirs = (
+            post(port, "/unread", bytes(101), chunked=chunked)[0]
+            for port in (server.port, other_port)
+        )
+        assert ours.status == theirs.status == (200 if chunked else 413)
+        assert ours.body == theirs.body
+        server.settle()
+        assert server.take_exception() is None
+
+
+def test_our_limit_of_bodies_is_above_fastapis(kind: type[FastAPI]) -> None:
+    with LiveServer(build_limited(kind), limit_body=1000) as server:
+        fastapis, _ = post(server.port, "/read", bytes(1000), chunked=False)
+        assert fastapis.status == 413
+        assert fastapis.header(b"connection") is None
+        ours, goes_on = post(server.port, "/read", bytes(1001), chunked=False)
+        assert (ours.status, ours.body) == (413, b"Content Too Large")
+        assert ours.header(b"connection") == b"close"
+        assert not goes_on
