@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from types import FrameType
 from typing import Any
 
 import pytest
 
+import fasterapi
 from handlers.asking import Ask
 
 
@@ -214,6 +216,33 @@ def test_a_debugger_sees_the_handler(ask: Ask) -> None:
 
     assert ask(handler) == "traced"
     assert "traced_step" in lines
+
+
+def test_a_trace_function_that_is_there_before_the_request(ask: Ask, suspended: bool) -> None:
+    """A debugger's function, set once, sees each request from the handler's own call on."""
+    events: list[tuple[str, str]] = []
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        if frame.f_code.co_name in ("app", "handler") and frame.f_code.co_filename in files:
+            events.append((frame.f_code.co_name, event))
+        return trace
+
+    async def handler() -> str:
+        return "traced"
+
+    files = {handler.__code__.co_filename, ask.__code__.co_filename}
+
+    def new_loop() -> asyncio.AbstractEventLoop:
+        # Runs on the server's thread before anything is served.
+        sys.settrace(trace)
+        return fasterapi.Loop()
+
+    assert ask(handler, loop_factory=new_loop) == "traced"
+    assert ("handler", "call") in events
+    assert ("handler", "return") in events
+    calls = [name for name, event in events if event == "call"]
+    # The application's first step is its first call; behind a suspension it has one more.
+    assert calls == (["app", "app", "handler"] if suspended else ["app", "handler"])
 
 
 def test_subprocess_and_streams(ask: Ask) -> None:
