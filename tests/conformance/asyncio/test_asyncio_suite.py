@@ -17,6 +17,11 @@ HERE = Path(__file__).parent
 # How many of CPython's tests must have run on a Loop with our reactor, extra_suite.py's included.
 # The rest is about classes that have no loop, or a fake one.
 LEAST_ON_LOOP = {"3.11": 1200, "3.12": 1320, "3.13": 1420}
+# And how many of CPython's own alone, as they stand. Those that make a selector loop all do; the
+# rest has no loop or brings one: a TestLoop, a BaseEventLoop, a proactor. 3.13.0 has 2561, of which
+# 1295 do: five fewer than the 1300 that the requirement names.
+LEAST_OWN_ON_LOOP = {"3.11": 1115, "3.12": 1210, "3.13": 1290}
+OWN = "test.test_asyncio."
 # And how many of them, from CPython's suite and from extra_suite.py, must have run at all.
 LEAST_RAN = {"3.11": 2800, "3.12": 2900, "3.13": 3050}
 
@@ -43,8 +48,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     assert done.returncode == 0
     loaded: dict[str, Any] = json.loads((folder / "report.json").read_text())
     print(f"python {loaded['python']}: {len(loaded['ran'])} tests ran, ", end="")
-    print(f"{len(loaded['on_loop'])} of them on fasterapi.Loop")
+    print(f"{len(loaded['on_loop'])} of them on fasterapi.Loop; of CPython's own ", end="")
+    print(f"{len(own(loaded['ran']))} and {len(own(loaded['on_loop']))}")
     return loaded
+
+
+def own(names: list[str]) -> list[str]:
+    """Those of CPython's own tests, without extra_suite.py's."""
+    return [name for name in names if name.startswith(OWN)]
 
 
 def exceptions() -> set[str]:
@@ -69,3 +80,4 @@ def test_every_exception_is_needed(report: dict[str, Any]) -> None:
 def test_enough_ran_on_our_loop(report: dict[str, Any]) -> None:
     assert len(report["ran"]) >= LEAST_RAN[MINOR]
     assert len(report["on_loop"]) >= LEAST_ON_LOOP[MINOR]
+    assert len(own(report["on_loop"])) >= LEAST_OWN_ON_LOOP[MINOR]
