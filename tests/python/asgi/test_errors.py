@@ -17,6 +17,7 @@ from fasterapi.server import ClientDisconnected, ProtocolError
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]}
 CHUNKED = {"type": "http.response.start", "status": 200, "headers": []}
 BODY = {"type": "http.response.body", "body": b"hello"}
+NOT_STARTED = "Expected ASGI message 'http.response.start', but got 'http.response.body'."
 
 
 def failing(*messages: Any, error: BaseException | None = None) -> Application:
@@ -131,7 +132,7 @@ def test_keyboard_interrupt_leaves_the_loop(
 @pytest.mark.parametrize(
     ("messages", "sentence"),
     [
-        ([BODY], "Expected ASGI message 'http.response.start', but got 'http.response.body'."),
+        ([BODY], NOT_STARTED),
         (
             [{"type": "nonsense"}],
             "Expected ASGI message 'http.response.start', but got 'nonsense'.",
@@ -470,6 +471,65 @@ def test_malformed_requests_are_logged(serve: Serve, caplog: pytest.LogCaptureFi
         assert client.answer().status == 400
         assert client.closed()
     assert "Invalid HTTP request received." in caplog.text
+
+
+# Line ends of several kinds, an escape sequence and a NUL, as a client may write them.
+FORGED = b"/a%0a%0d%0AERROR:%20forged%1b[2J%00%7f%c2%85%e2%80%a8b"
+FORGED_PATH = "/a\\n\\r\\nERROR: forged\\x1b[2J\\x00\\x7f\\x85\\u2028b"
+
+
+@pytest.mark.parametrize(
+    ("messages", "error", "line"),
+    [
+        ([BODY], None, f"{NOT_STARTED} (GET {FORGED_PATH})"),
+        ([], None, f"ASGI callable returned without starting response. (GET {FORGED_PATH})"),
+        ([START], None, f"ASGI callable returned without completing response. (GET {FORGED_PATH})"),
+        ([], ValueError("broken"), "Exception in ASGI application"),
+        ([START], ValueError("broken"), "Exception in ASGI application"),
+    ],
+    ids=["refused", "no response", "half a response", "exception", "exception in the response"],
+)
+def test_a_path_writes_no_lines_into_the_log(
+    serve: Serve,
+    caplog: pytest.LogCaptureFixture,
+    messages: list[Any],
+    error: BaseException | None,
+    line: str,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server = serve(failing(*messages, error=error))
+    with server.connect() as client:
+        client.send(b"GET " + FORGED + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.rest()
+    server.settle()
+    (record,) = errors(caplog)
+    # The line end is the server's own: a traceback follows it.
+    assert record.getMessage().removesuffix("\n") == line
+    for each in caplog.records:
+        assert each.getMessage().removesuffix("\n").isprintable()
+        lines = logging.Formatter().format(each).splitlines()
+        assert not any(line.startswith("ERROR:") for line in lines)
+
+
+def test_a_client_that_left_writes_no_lines_into_the_log(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    called = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        called.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send(CHUNKED)
+
+    server = serve(app)
+    with server.connect() as client:
+        client.send(b"GET " + FORGED + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert called.wait(10)
+    server.settle()
+    told = [record.getMessage() for record in caplog.records if "gone" in record.getMessage()]
+    assert told == [f"The client of GET {FORGED_PATH} has gone."]
 
 
 def test_what_is_told_of_an_exception_fails(
