@@ -3,12 +3,14 @@
 From a clone of the commit that is checked out, in environments of their own:
 `pip install .` with its isolated build; an editable install, which must rebuild by itself
 after a change; `meson install` of the C library, with headers, both libraries and a
-pkg-config file that a C program builds with.
+pkg-config file that a C program builds with. The shared library shows what the headers declare
+and nothing else.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,8 @@ _PROGRAM = """
 #include <fasterapi/version.h>
 int main(void) { return puts(fa_version()) < 0; }
 """
+
+_DECLARED = re.compile(r"^FA_API\b[^;(]*?\b(\w+)\(", re.MULTILINE)
 
 
 class Failed(Exception):
@@ -96,6 +100,23 @@ def check_editable(clone: Path, work: Path) -> None:
     print("pip install -e . : rebuilds after a change")
 
 
+def check_symbols(prefix: Path) -> None:
+    """The dynamic symbols of the shared library are the functions that the headers declare:
+    a private one would become part of what programs link with."""
+    headers = sorted((prefix / "include" / "fasterapi").glob("*.h"))
+    declared = {name for path in headers for name in _DECLARED.findall(path.read_text())}
+    library = prefix / "lib" / "libfasterapi.so"
+    listed = _run("nm", "-D", "--defined-only", "--format=posix", library, cwd=prefix)
+    shown = {line.split()[0] for line in listed.splitlines()}
+    private = sorted(name for name in shown if not re.match("fa_[a-z]", name))
+    if private or shown != declared:
+        raise Failed(
+            f"{library.name} shows private symbols {private}, undeclared ones "
+            f"{sorted(shown - declared)}, and lacks {sorted(declared - shown)}"
+        )
+    print(f"{library.name}: {len(shown)} symbols, all of them declared")
+
+
 def check_library(clone: Path, work: Path) -> None:
     """`meson install`, and a C program built with pkg-config against each library."""
     prefix = work / "prefix"
@@ -110,6 +131,7 @@ def check_library(clone: Path, work: Path) -> None:
     installed = {path.name for path in (prefix / "include" / "fasterapi").glob("*.h")}
     if headers != installed:
         raise Failed(f"not installed: {sorted(headers - installed)}")
+    check_symbols(prefix)
     env = {**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib" / "pkgconfig")}
     (work / "program.c").write_text(_PROGRAM)
     flags = _run("pkg-config", "--cflags", "--libs", "fasterapi", cwd=work, env=env).split()
