@@ -1,9 +1,11 @@
-"""Shows that `git clone` and then `make run` is enough: in a folder with a space in its name,
-with an empty environment and a home folder nobody has used.
+"""Shows that `git clone` and then `make run`, or `make test`, is enough: in a folder with a space
+in its name, with an empty environment and a home folder nobody has used.
 
 Clones the commit that is checked out, starts `make run` on a port of the kernel's choice,
-fetches the example's page, and stops it with the signal Ctrl-C sends. Then checks that `make`
-alone prints a line on each target, and that a second set-up does nothing.
+fetches the example's page, and stops it with the signal Ctrl-C sends. Then runs `make test`, of
+the Python suite a small part only: the whole of it runs elsewhere, and here it is the way there
+that counts. Checks that `make` alone prints a line on each target, and that a second set-up does
+nothing.
 """
 
 from __future__ import annotations
@@ -23,8 +25,13 @@ from builds import ROOT
 
 TARGETS = ("run", "test", "build", "build-debug", "bench", "lint", "check", "fuzz", "clean")
 _START_LIMIT_S = 600
+# With the set-up of every Python.
+_TEST_LIMIT_S = 1500
 _STOP_LIMIT_S = 30
 _SECOND_SET_UP_LIMIT_S = 5.0
+# Few tests, but on every Python, with the package that was built and installed for it.
+_TESTS = "tests/python/test_native.py"
+_COUNTED = re.compile(r"^(C|Python [\d.]+): [1-9]\d* passed, 0 failed, \d+ skipped$", re.MULTILINE)
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
@@ -38,7 +45,7 @@ def _environment(home: Path) -> dict[str, str]:
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home)}
 
 
-def _run(clone: Path, home: Path, *command: str) -> str:
+def _run(clone: Path, home: Path, *command: str, limit_s: float = _START_LIMIT_S) -> str:
     done = subprocess.run(
         command,
         cwd=clone,
@@ -47,7 +54,7 @@ def _run(clone: Path, home: Path, *command: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=_START_LIMIT_S,
+        timeout=limit_s,
     )
     if done.returncode != 0:
         raise Failed(f"{' '.join(command)} failed:\n{done.stdout}")
@@ -107,6 +114,14 @@ def _check_run(clone: Path, home: Path) -> None:
         raise Failed("the server did not stop in order")
 
 
+def _check_test(clone: Path, home: Path) -> None:
+    output = _run(clone, home, "make", "test", f"ARGS={_TESTS}", limit_s=_TEST_LIMIT_S)
+    counted = _COUNTED.findall(output)
+    if "C" not in counted or len(counted) < 2:
+        raise Failed(f"make test counted {counted}:\n{output}")
+    print(f"make test: {output.splitlines()[-1]} ({', '.join(counted)})")
+
+
 def _check_second_set_up(clone: Path, home: Path) -> None:
     started = time.monotonic()
     output = _run(clone, home, "tools/setup", "run")
@@ -125,11 +140,12 @@ def main() -> int:
             subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
             _check_help(clone, home)
             _check_run(clone, home)
+            _check_test(clone, home)
             _check_second_set_up(clone, home)
         except (Failed, OSError, subprocess.SubprocessError) as error:
             print(f"FAIL {error}")
             return 1
-    print("a fresh clone serves the example")
+    print("a fresh clone serves the example and passes its tests")
     return 0
 
 
