@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import queue
 import signal
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 from fault.peer import Closed, Peer, ask
@@ -50,6 +53,21 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 """
 
+OWNED = """
+import os
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    if scope["path"] == "/held":
+        print("held by", os.getpid(), flush=True)
+        while (await receive()).get("more_body", False):
+            pass
+    body = str(os.getpid()).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+"""
+
 
 class Load(threading.Thread):
     """Asks without end on one connection, then on another; keeps what went wrong."""
@@ -85,6 +103,84 @@ class Load(threading.Thread):
                 self.answered.set()
                 if answered.headers.get("connection") == "close":
                     return
+
+
+class OwnedLoad(threading.Thread):
+    """Asks on one connection after the other until it is stopped; each request that was lost is
+    kept with the worker that had answered on its connection, None where nobody had."""
+
+    def __init__(self, port: int, answers: queue.SimpleQueue[int]) -> None:
+        super().__init__(daemon=True)
+        self.port = port
+        self.answers = answers
+        self.stop = threading.Event()
+        self.lost: list[int | None] = []
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            owner = None
+            try:
+                with Peer(self.port) as peer:
+                    for _ in range(20):
+                        peer.request("/")
+                        owner = int(peer.answer().body)
+                        self.answers.put(owner)
+            except (Closed, ConnectionResetError, BrokenPipeError):
+                self.lost.append(owner)
+
+
+def connection_to_each(port: int, workers: int, stack: ExitStack) -> dict[int, Peer]:
+    """A connection that has been answered on to each worker, by its process."""
+    found: dict[int, Peer] = {}
+    for _ in range(2000):
+        peer = stack.enter_context(Peer(port))
+        peer.request("/")
+        owner = int(peer.answer().body)
+        if found.setdefault(owner, peer) is not peer:
+            peer.sock.close()
+        if len(found) == workers:
+            break
+    assert len(found) == workers
+    return found
+
+
+def test_sigkill_under_load_takes_only_the_victims_requests(tmp_path: Path) -> None:
+    (tmp_path / "owned.py").write_text(OWNED, encoding="utf-8")
+    arguments = ("run", "owned:app", "--port", "0", "--workers", "2", "--no-access-log")
+    with Command(tmp_path, *arguments) as command, ExitStack() as stack:
+        port = command.port()
+        held = connection_to_each(port, 2, stack)
+        victim, survivor = held
+        for owner, peer in held.items():
+            # The last byte is sent after the kill.
+            peer.send(b"POST /held HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
+            command.read_until(f"held by {owner}\n")
+        answers: queue.SimpleQueue[int] = queue.SimpleQueue()
+        loads = [OwnedLoad(port, answers) for _ in range(4)]
+        for load in loads:
+            load.start()
+        while answers.get(timeout=20) != victim:
+            pass
+        os.kill(victim, signal.SIGKILL)
+        command.read_until(rf"Worker \[{victim}\] was killed by signal 9, starting another")
+        # As many again, and on to the first of the worker that came instead.
+        for _ in range(answers.qsize() + 500):
+            answers.get(timeout=20)
+        while answers.get(timeout=20) in (victim, survivor):
+            pass
+        for load in loads:
+            load.stop.set()
+        for load in loads:
+            load.join(20)
+            assert not load.is_alive()
+            # One request at a time, so one at most, and of nobody but the worker that died.
+            assert len(load.lost) <= 1
+            assert set(load.lost) <= {victim, None}
+        assert held[victim].rest() == b""
+        held[survivor].send(b"x")
+        assert int(held[survivor].answer().body) == survivor
+        command.signal(signal.SIGTERM)
+        assert command.finish() == 0
 
 
 def test_sigterm_under_load_finishes_what_is_in_flight(tmp_path: Path) -> None:
