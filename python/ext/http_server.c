@@ -395,17 +395,25 @@ static PyObject *server_listen_fd(PyObject *self, PyObject *arg)
     return none_or_raise(fa_server_listen_fd(c_server, fd), "listening");
 }
 
-PyDoc_STRVAR(drain_doc, "drain($self, grace_ms=0, /)\n--\n\n"
+PyDoc_STRVAR(drain_doc, "drain(grace_ms=0, leave_queue=False)\n--\n\n"
                         "Stop accepting and finish what is in flight; then hooks.stopped() is\n"
-                        "called. After grace_ms what is left is closed; 0 waits for ever.");
+                        "called. After grace_ms what is left is closed; 0 waits for ever. With\n"
+                        "leave_queue the connections that the kernel has not handed out are left\n"
+                        "to other processes on the same listener, else they are served.");
 
-static PyObject *server_drain(PyObject *self, PyObject *args)
+static PyObject *server_drain(PyObject *self, PyObject *args, PyObject *kwargs)
 {
+    static char *names[] = {"grace_ms", "leave_queue", NULL};
     unsigned int grace_ms = 0;
+    int leave_queue = 0;
     struct fa_server *c_server = open_or_raise(server_of(self));
-    if (c_server == NULL || !PyArg_ParseTuple(args, "|I:drain", &grace_ms))
+    if (c_server == NULL ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "|Ip:drain", names, &grace_ms, &leave_queue))
         return NULL;
-    fa_server_drain(c_server, grace_ms);
+    if (leave_queue)
+        fa_server_retire(c_server, grace_ms);
+    else
+        fa_server_drain(c_server, grace_ms);
     Py_RETURN_NONE;
 }
 
@@ -503,7 +511,7 @@ static PyMethodDef server_methods[] = {
      listen_tcp_doc},
     {"listen_unix", server_listen_unix, METH_O, listen_unix_doc},
     {"listen_fd", server_listen_fd, METH_O, listen_fd_doc},
-    {"drain", server_drain, METH_VARARGS, drain_doc},
+    {"drain", (PyCFunction)(void (*)(void))server_drain, METH_VARARGS | METH_KEYWORDS, drain_doc},
     {"close_connections", server_close_connections, METH_NOARGS, close_connections_doc},
     {"close", server_close, METH_NOARGS, close_doc},
     {"stats", server_stats, METH_NOARGS, stats_doc},

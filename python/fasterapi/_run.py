@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
+from fasterapi._config import Config
 from fasterapi._importer import ApplicationNotFound, import_application
 from fasterapi._listen import ListenError, bind_sockets, describe
 from fasterapi._logging import LOGGING_CONFIG, configure_logging
@@ -57,12 +58,12 @@ def run(
     if workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}")
     log = {
-        "log_config": log_config,
+        "log_config": os.fspath(log_config) if isinstance(log_config, os.PathLike) else log_config,
         "log_level": log_level,
         "access_log": access_log,
         "use_colors": use_colors,
     }
-    configure_logging(**log)  # type: ignore[arg-type]
+    configure_logging(**log)
     server_options = {**options, "access_log": access_log}
     if workers > 1:
         if not isinstance(app, str):
@@ -137,6 +138,10 @@ def _run_workers(
     log: dict[str, Any],
     options: dict[str, Any],
 ) -> None:
+    for name in ("sockets", "state", "on_exception"):
+        if options.get(name) is not None:
+            raise ValueError(f"{name} cannot be handed to worker processes")
+    config = Config(**address, **options)  # what is wrong is said here, once
     settings = {
         "app": app,
         "app_dir": app_dir,
@@ -146,12 +151,12 @@ def _run_workers(
         "server": options,
     }
     try:
-        sockets = bind_sockets(backlog=options.get("backlog", 2048), **address)
+        sockets = bind_sockets(backlog=config.backlog, **address)
     except ListenError as exc:
         _fail(str(exc))
     logger.info("FasterAPI running on %s (Press CTRL+C to quit)", describe(sockets))
-    grace = options.get("timeout_graceful_shutdown", 30)
-    code = Supervisor(settings, sockets, workers, grace_s=grace).run()
+    grace_s = config.timeout_graceful_shutdown
+    code = Supervisor(settings, sockets, workers, grace_s=grace_s).run()
     if code:
         sys.exit(code)
 

@@ -5,7 +5,7 @@ Each worker is a fresh interpreter (nothing of the parent's threads, locks or de
 the listener and one control socket), told what to do by one JSON line on that socket. It says
 ``ready`` once it serves. When the parent dies the socket closes and the worker drains.
 
-    STARTING -> (ready) SERVING -> (SIGTERM) DRAINING -> gone
+    STARTING -> (ready) SERVING -> (SIGTERM, or "retire" while others serve on) DRAINING -> gone
     SERVING  -> (ends by itself, as at --limit-max-requests) replaced at once
     any      -> (dies)  replaced, later each time it dies young
 
@@ -16,6 +16,7 @@ remove a worker.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -44,6 +45,7 @@ _SIGNALS = (
 )
 _YOUNG_S = 5.0  # a worker that dies younger than this is replaced with growing delay
 _DELAY_MAX_S = 30.0
+_DELAY_DOUBLINGS = 8  # beyond this the delay is at its longest anyway
 _KILL_MARGIN_S = 5.0  # beyond the workers' own graceful time-out
 
 
@@ -78,6 +80,9 @@ class Supervisor:
     _young_deaths: int = 0
     _exit_code: int = 0
     _to_replace: list[_Worker] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._identities = [_identity(sock) for sock in self.sockets]
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit code for the process."""
@@ -169,7 +174,8 @@ class Supervisor:
 
     def _fill(self) -> None:
         while not self._stopping and len(self._serving()) < self._target:
-            self._start()
+            if not self._start():
+                return
 
     def _trim(self) -> None:
         for worker in self._serving()[self._target :]:
@@ -178,7 +184,7 @@ class Supervisor:
     def _serving(self) -> list[_Worker]:
         return [w for w in self._alive if not w.draining and w.replaces is None]
 
-    def _start(self, replaces: _Worker | None = None) -> None:
+    def _start(self, replaces: _Worker | None = None) -> bool:
         ours, theirs = socket.socketpair()
         with theirs:
             listeners = [sock.fileno() for sock in self.sockets]
@@ -192,7 +198,15 @@ class Supervisor:
                 str(theirs.fileno()),
                 *map(str, listeners),
             ]
-            process = subprocess.Popen(command, pass_fds=[theirs.fileno(), *listeners])
+            try:
+                process = subprocess.Popen(command, pass_fds=[theirs.fileno(), *listeners])
+            except OSError as exc:
+                # No process or memory to be had: those that serve go on meanwhile.
+                ours.close()
+                logger.error("Cannot start a worker: %s", exc.strerror or exc)
+                self._to_replace = []
+                self._restart_at = time.monotonic() + _DELAY_MAX_S
+                return False
         worker = _Worker(process, ours, time.monotonic(), replaces=replaces)
         self._alive.append(worker)
         try:
@@ -201,11 +215,23 @@ class Supervisor:
             logger.error("Worker [%d] died before it took its settings", process.pid)
         ours.setblocking(False)
         self._selector.register(ours, selectors.EVENT_READ, worker)
+        return True
 
     def _drain(self, worker: _Worker) -> None:
-        if not worker.draining and worker.process.poll() is None:
+        lives = not worker.draining and worker.process.poll() is None
+        if lives and (self._stopping or not self._retire(worker)):
             worker.process.send_signal(signal.SIGTERM)
         worker.draining = True
+
+    def _retire(self, worker: _Worker) -> bool:
+        """Tell a worker to drain and to leave the connections that wait to the others."""
+        if not worker.ready:
+            return False  # it does not listen to this yet
+        try:
+            worker.control.send(b"retire\n")
+        except OSError:
+            return False
+        return True
 
     def _replace_all(self) -> None:
         for worker in self._alive:
@@ -265,7 +291,7 @@ class Supervisor:
         # The first replacement is immediate; a worker that goes on dying at once would
         # otherwise burn a core.
         delay = 0.0 if self._young_deaths == 0 else min(_DELAY_MAX_S, 0.5 * 2**self._young_deaths)
-        self._young_deaths += 1
+        self._young_deaths = min(self._young_deaths + 1, _DELAY_DOUBLINGS)
         self._restart_at = now + delay
 
     # ---- the end --------------------------------------------------------------------------
@@ -288,12 +314,26 @@ class Supervisor:
             worker.process.wait()
 
     def _close_sockets(self) -> None:
-        for sock in self.sockets:
-            if sock.fileno() >= 0 and sock.family == socket.AF_UNIX:
-                path = sock.getsockname()
-                if isinstance(path, str) and path and os.path.exists(path):
-                    os.unlink(path)
+        for sock, identity in zip(self.sockets, self._identities, strict=True):
+            # Only the file that is this socket's: a successor may have put its own there.
+            if identity is not None and _identity(sock) == identity:
+                with contextlib.suppress(OSError):
+                    os.unlink(sock.getsockname())
             sock.close()
+
+
+def _identity(sock: socket.socket) -> tuple[int, int] | None:
+    """Which file a bound Unix socket has now; None for none."""
+    if sock.fileno() < 0 or sock.family != socket.AF_UNIX:
+        return None
+    path = sock.getsockname()
+    if not isinstance(path, str) or not path:
+        return None
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _ignore(number: int, frame: object) -> None:

@@ -1,8 +1,8 @@
 """One worker process of a supervisor: ``python -m fasterapi._worker CONTROL LISTENER...``.
 
 The arguments are inherited descriptors. CONTROL is a socket to the supervisor: one line of
-JSON comes in, ``ready`` goes out once the server serves, and end of file means that the
-supervisor is gone and the worker must drain.
+JSON comes in, ``ready`` goes out once the server serves, ``retire`` comes in when it is to drain
+while others serve on, and end of file means that the supervisor is gone and the worker must drain.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def main() -> None:
     configure_logging(**settings["log"])
     app = load(settings["app"], app_dir=settings["app_dir"], factory=settings["factory"])
     server = Server(app, sockets=sockets, **settings["server"])
+    server.shares_listener = True
     serve(server, _serve(server, control))
 
 
@@ -55,12 +56,14 @@ async def _serve(server: Server, control: socket.socket) -> None:
 
     def on_control() -> None:
         try:
-            gone = not control.recv(4096)
+            said = control.recv(4096)
         except BlockingIOError:
             return
         except OSError:
-            gone = True
-        if gone:
+            said = b""
+        if b"retire\n" in said:
+            server.retire()
+        elif not said:
             loop.remove_reader(control)
             server.should_exit = True
 

@@ -63,6 +63,10 @@ class Server:
         """Why the server did not start: what the application raised, or an OSError."""
         self._on_exception = on_exception
         self._context = contextvars.copy_context()
+        self.shares_listener = False
+        """Whether other processes go on serving the listener when this one has reached its
+        number of requests."""
+        self._leave_queue = False
         self._should_exit = False
         self._force_exit = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -141,6 +145,12 @@ class Server:
     def request_exit(self) -> None:
         """Let ``serve()`` drain and return."""
         self.should_exit = True
+
+    def retire(self) -> None:
+        """As ``request_exit()``, while other processes serve on: the connections that the
+        kernel has not handed out are left to them."""
+        self._leave_queue = True
+        self.request_exit()
 
     async def wait_idle(self) -> None:
         """Wait until no call of the application and no exchange is in flight."""
@@ -249,7 +259,7 @@ class Server:
         logger.info("FasterAPI running on %s (Press CTRL+C to quit)", where)
 
     async def _drain(self, native: _native.HttpServer) -> None:
-        native.drain()
+        native.drain(leave_queue=self._leave_queue)
         await asyncio.sleep(0)  # idle connections close in the next turn
         if native.stats()["connections"] and not self._force_exit:
             logger.info("Waiting for connections to close. (CTRL+C to force quit)")
@@ -381,7 +391,10 @@ class _Hooks:
         """The number of requests after which to stop is reached."""
         stats = self._server.stats()
         logger.info("Maximum request limit of %d exceeded. Terminating process.", stats["requests"])
-        self._server.request_exit()
+        if self._server.shares_listener:
+            self._server.retire()
+        else:
+            self._server.request_exit()
 
     @staticmethod
     def open_file(path: Any) -> Awaitable[OpenedFile]:

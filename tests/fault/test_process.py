@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from fault.peer import Closed, Peer, ask
-from surface.command import Command
+from surface.command import Command, script
 
 LOADED = """
 import asyncio
@@ -147,7 +147,7 @@ def connection_to_each(port: int, workers: int, stack: ExitStack) -> dict[int, P
 def test_sigkill_under_load_takes_only_the_victims_requests(tmp_path: Path) -> None:
     (tmp_path / "owned.py").write_text(OWNED, encoding="utf-8")
     arguments = ("run", "owned:app", "--port", "0", "--workers", "2", "--no-access-log")
-    with Command(tmp_path, *arguments) as command, ExitStack() as stack:
+    with Command(tmp_path, script("fasterapi"), *arguments) as command, ExitStack() as stack:
         port = command.port()
         held = connection_to_each(port, 2, stack)
         victim, survivor = held
@@ -185,7 +185,9 @@ def test_sigkill_under_load_takes_only_the_victims_requests(tmp_path: Path) -> N
 
 def test_sigterm_under_load_finishes_what_is_in_flight(tmp_path: Path) -> None:
     (tmp_path / "loaded.py").write_text(LOADED, encoding="utf-8")
-    with Command(tmp_path, "run", "loaded:app", "--port", "0", "--no-access-log") as command:
+    with Command(
+        tmp_path, script("fasterapi"), "run", "loaded:app", "--port", "0", "--no-access-log"
+    ) as command:
         port = command.port()
         loads = [Load(port) for _ in range(8)]
         for load in loads:
@@ -218,7 +220,9 @@ def test_without_descriptors_and_back(tmp_path: Path) -> None:
         "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n",
         encoding="utf-8",
     )
-    with Command(tmp_path, "run", "greedy:app", "--port", "0", PYTHONPATH=str(tmp_path)) as command:
+    with Command(
+        tmp_path, script("fasterapi"), "run", "greedy:app", "--port", "0", PYTHONPATH=str(tmp_path)
+    ) as command:
         port = command.port()
         with Peer(port) as old:
             old.request("/take")
@@ -243,7 +247,9 @@ def test_more_connections_than_descriptors(tmp_path: Path) -> None:
         "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n",
         encoding="utf-8",
     )
-    with Command(tmp_path, "run", "greedy:app", "--port", "0", PYTHONPATH=str(tmp_path)) as command:
+    with Command(
+        tmp_path, script("fasterapi"), "run", "greedy:app", "--port", "0", PYTHONPATH=str(tmp_path)
+    ) as command:
         port = command.port()
         first = Peer(port)
         peers = [Peer(port) for _ in range(100)]

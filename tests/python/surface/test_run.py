@@ -6,9 +6,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import httpx
+import pytest
 
+from fasterapi import run
 from surface.command import Command
 
 Run = Callable[..., Command]
@@ -34,3 +37,19 @@ def test_a_second_ctrl_c_does_not_return(execute: Run) -> None:
         command.signal(signal.SIGINT)
         assert command.finish() == 0
     assert "behind the server" not in command.output
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"nonsense": 1}, TypeError),
+        ({"root_path": "/\u00e9"}, ValueError),
+        ({"sockets": [socket.socket()]}, ValueError),
+        ({"state": {"a": 1}}, ValueError),
+    ],
+)
+def test_options_for_workers_are_checked_before_there_are_any(
+    options: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        run("hello:app", workers=2, port=0, log_config=None, **options)

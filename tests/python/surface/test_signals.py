@@ -12,7 +12,7 @@ import pytest
 from fasterapi import Loop
 from fasterapi._signals import capture_signals
 from fault.peer import ask
-from surface.command import Command
+from surface.command import Command, script
 
 # The signal is sent from a thread to itself: the kernel interrupts no wait of the main thread.
 ON_A_THREAD = """
@@ -42,7 +42,7 @@ def test_a_signal_that_another_thread_takes_wakes_an_idle_server(tmp_path: Path)
     (tmp_path / "threaded.py").write_text(ON_A_THREAD, encoding="utf-8")
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    with Command(tmp_path, "run", "threaded:app", "--port", "0") as command:
+    with Command(tmp_path, script("fasterapi"), "run", "threaded:app", "--port", "0") as command:
         assert ask(command.port(), str(fifo)).body == b"soon"
         fifo.write_text("now")
         assert command.finish() == 128 + signal.SIGTERM

@@ -7,6 +7,8 @@ import os
 import select
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fasterapi._supervisor import Supervisor, _Worker
 from surface.command import TIMEOUT_S, Command
 
 Run = Callable[..., Command]
@@ -131,6 +134,44 @@ def test_a_worker_that_dies_at_once_is_replaced_more_and_more_slowly(
     # A signal does not wait for the next one to be due.
     command.signal(signal.SIGTERM)
     assert command.finish() == 0
+
+
+def test_the_delay_of_a_worker_that_never_lives_has_an_end() -> None:
+    supervisor = Supervisor({}, [], 1)
+    dead = _Worker(subprocess.Popen(["true"]), socket.socket(), time.monotonic())
+    dead.process.wait()
+    delays = []
+    for _ in range(2000):
+        supervisor._schedule_restart(dead)
+        assert supervisor._restart_at is not None
+        delays.append(supervisor._restart_at - time.monotonic())
+    dead.control.close()
+    assert delays[0] <= 0
+    assert 29 < delays[-1] <= 30
+
+
+def test_without_another_process_the_others_serve_on(run: Run, folder: Path) -> None:
+    """RLIMIT_NPROC does not bind root; a command that is not there fails as early."""
+    supervisor = Supervisor({}, [], 1)
+    before, sys.executable = sys.executable, str(folder / "no-python")
+    try:
+        assert not supervisor._start()
+    finally:
+        sys.executable = before
+    assert supervisor._alive == []
+    assert supervisor._restart_at is not None
+
+
+def test_the_socket_file_of_a_successor_is_left_alone(run: Run, folder: Path) -> None:
+    path = folder / "s"
+    command = run("run", "hello:app", "--uds", str(path), "--workers", "2")
+    command.read_until("Application startup complete")
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as successor:
+        successor.bind(str(path))
+        command.signal(signal.SIGTERM)
+        assert command.finish() == 0
+        assert path.exists()
 
 
 def test_sigttou_while_no_worker_is_alive(run: Run) -> None:
@@ -276,19 +317,17 @@ def test_workers_leave_when_the_supervisor_is_killed(run: Run) -> None:
             os.close(worker)
 
 
-def test_a_worker_that_is_forced_does_not_wait_for_a_thread(run: Run) -> None:
-    command = run("run", "blocked:app", "--port", "0", "--workers", "2")
-    with socket.create_connection(("127.0.0.1", command.port())) as sock:
-        sock.sendall(b"GET /def HTTP/1.1\r\nHost: a\r\n\r\n")
-        worker = int(command.read_until(r"blocked in (\d+)").group(1))
-        # To the worker alone: the supervisor would kill it.
+def test_a_ctrl_c_is_the_supervisors_to_answer(run: Run) -> None:
+    """It reaches the whole process group; a worker alone takes no notice of it."""
+    command = run("run", "hello:app", "--port", "0", "--workers", "2", "--no-access-log")
+    port = command.port()
+    workers = _workers_seen(port, 2)
+    for worker in workers:
         os.kill(worker, signal.SIGINT)
-        command.read_until("Waiting for connections to close")
-        os.kill(worker, signal.SIGINT)
-        command.read_until(rf"Worker \[{worker}\] has ended, starting another")
-    command.signal(signal.SIGTERM)
+    assert _workers_seen(port, 2) == workers
+    command.signal(signal.SIGINT)
     assert command.finish() == 0
-    assert "Traceback" not in command.output
+    assert command.output.count("shutdown ran") == 2
 
 
 def test_a_start_up_that_fails_stops_everything(run: Run) -> None:
