@@ -165,8 +165,8 @@ struct fa_io {
     void *user;
     /* read-only */
     struct fa_reactor *reactor; /* NULL while not registered */
-    int fd;
-    unsigned interest; /* FA_IO_READ | FA_IO_WRITE | FA_IO_HUP */
+    int fd;                     /* -1 once it was found closed while registered */
+    unsigned interest;          /* FA_IO_READ | FA_IO_WRITE | FA_IO_HUP */
     /* private */
     fa_io_fn *callback;
     unsigned flags;
@@ -191,7 +191,8 @@ FA_API int fa_io_set(struct fa_io *io, unsigned interest) FA_MUST_CHECK;
 
 /* Stops watching; the callback is not called again, not even for events already
  * collected. Call it before close(): a closed descriptor that a child process still
- * holds would go on firing. Harmless when not registered. */
+ * holds would go on firing. One that was closed first, and whose number a server's new
+ * connection has got since, is unregistered already. Harmless when not registered. */
 FA_API void fa_io_remove(struct fa_io *io);
 
 FA_END_DECLS

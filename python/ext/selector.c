@@ -23,7 +23,8 @@
 enum { EVENT_READ = 1, EVENT_WRITE = 2 };
 
 struct fa_py_watcher {
-    struct fa_io io;
+    struct fa_io io; /* without a reactor: stale, see is_stale() */
+    int fd;
     struct fa_py_selector *selector;
     PyObject *fileobj;
     PyObject *data;
@@ -242,9 +243,17 @@ static struct fa_py_watcher *find_or_raise(struct fa_py_selector *selector, PyOb
     return watcher;
 }
 
+/* Its descriptor was closed behind the selector's back, and the number now is that of a native
+ * connection. As with any selector the key stays until somebody unregisters it; what is
+ * registered under the number meanwhile takes its place. */
+static bool is_stale(const struct fa_py_watcher *watcher)
+{
+    return watcher->io.reactor == NULL;
+}
+
 static PyObject *watcher_key(struct fa_py_watcher *watcher)
 {
-    return make_key(watcher->selector->state, watcher->fileobj, watcher->io.fd, watcher->events,
+    return make_key(watcher->selector->state, watcher->fileobj, watcher->fd, watcher->events,
                     watcher->data);
 }
 
@@ -272,7 +281,7 @@ static int reserve_watcher(struct fa_py_selector *selector, int fd)
 static void free_watcher(struct fa_py_selector *selector, struct fa_py_watcher *watcher)
 {
     fa_io_remove(&watcher->io);
-    selector->watchers[watcher->io.fd] = NULL;
+    selector->watchers[watcher->fd] = NULL;
     selector->watcher_count--;
     Py_DECREF(watcher->fileobj);
     Py_DECREF(watcher->data);
@@ -283,6 +292,15 @@ static unsigned interest_of(unsigned events)
 {
     return ((events & EVENT_READ) != 0 ? FA_IO_READ : 0u) |
            ((events & EVENT_WRITE) != 0 ? FA_IO_WRITE : 0u);
+}
+
+static int watch(struct fa_py_watcher *watcher, unsigned events)
+{
+    struct fa_io *io = &watcher->io;
+    if (!is_stale(watcher))
+        return fa_io_set(io, interest_of(events));
+    struct fa_reactor *reactor = watcher->selector->host->reactor;
+    return fa_io_add(reactor, io, watcher->fd, interest_of(events), FA_IO_IMMEDIATE, on_event);
 }
 
 /* What epoll's own wrapper raises; asyncio tells the cases apart by type. */
@@ -309,14 +327,15 @@ static struct fa_py_watcher *add_watcher(struct fa_py_selector *selector, PyObje
         (void)PyErr_NoMemory();
         return NULL;
     }
-    int err = fa_io_add(use_reactor(selector), &watcher->io, fd, interest_of(events),
-                        FA_IO_IMMEDIATE, on_event);
+    watcher->fd = fd;
+    watcher->selector = selector;
+    (void)use_reactor(selector);
+    int err = watch(watcher, events);
     if (err < 0) {
         raise_register_error(err, fd);
         fa_free(watcher);
         return NULL;
     }
-    watcher->selector = selector;
     watcher->fileobj = Py_NewRef(fileobj);
     watcher->data = Py_NewRef(data);
     watcher->events = events;
@@ -360,7 +379,10 @@ static PyObject *selector_register(PyObject *self, PyObject *args, PyObject *kwa
     int fd = fd_of(selector, fileobj);
     if (fd < 0)
         return NULL;
-    if (watcher_at(selector, fd) != NULL) {
+    struct fa_py_watcher *watcher = watcher_at(selector, fd);
+    if (watcher != NULL && is_stale(watcher))
+        free_watcher(selector, watcher);
+    else if (watcher != NULL) {
         PyObject *text = PyUnicode_FromFormat("%R (FD %d) is already registered", fileobj, fd);
         if (text != NULL) {
             PyErr_SetObject(PyExc_KeyError, text);
@@ -368,7 +390,7 @@ static PyObject *selector_register(PyObject *self, PyObject *args, PyObject *kwa
         }
         return NULL;
     }
-    struct fa_py_watcher *watcher = add_watcher(selector, fileobj, fd, events, data);
+    watcher = add_watcher(selector, fileobj, fd, events, data);
     return watcher != NULL ? watcher_key(watcher) : NULL;
 }
 
@@ -406,9 +428,9 @@ static PyObject *selector_modify(PyObject *self, PyObject *args, PyObject *kwarg
     if (watcher == NULL)
         return NULL;
     (void)use_reactor(selector);
-    int err = fa_io_set(&watcher->io, interest_of(events));
+    int err = watch(watcher, events);
     if (err < 0) {
-        raise_register_error(err, watcher->io.fd);
+        raise_register_error(err, watcher->fd);
         free_watcher(selector, watcher);
         return NULL;
     }

@@ -9,6 +9,9 @@
  * descriptor still holds the generation it was registered with; a watcher that is removed,
  * replaced or changed while events wait loses those that no longer apply.
  *
+ * A descriptor that was closed without fa_io_remove() leaves its watcher in the table, and the
+ * kernel gives the number away again. Who got the number from the kernel evicts the stale one.
+ *
  * Chunks of the table are kept until the reactor goes: descriptor numbers are small and
  * come back. */
 #include "loop/watchers.h"
@@ -133,6 +136,15 @@ int fa_io_set(struct fa_io *io, unsigned interest)
     return 0;
 }
 
+static void unlink_watcher(struct fa__watcher_slot *slot)
+{
+    struct fa_io *io = slot->io;
+    slot->io = NULL;
+    fa__ready_unlink(io->reactor, &io->ready);
+    io->pending = 0;
+    io->reactor = NULL;
+}
+
 void fa_io_remove(struct fa_io *io)
 {
     struct fa_reactor *reactor = io->reactor;
@@ -141,12 +153,22 @@ void fa_io_remove(struct fa_io *io)
     FA_ASSERT(fa__on_owner(reactor));
     struct fa__watcher_slot *slot = find_slot(&reactor->watchers, io->fd);
     FA_ASSERT(slot != NULL && slot->io == io);
-    slot->io = NULL;
     if (io->interest != 0)
         fa__poller_remove(&reactor->poller, io->fd);
-    fa__ready_unlink(reactor, &io->ready);
-    io->pending = 0;
-    io->reactor = NULL;
+    unlink_watcher(slot);
+}
+
+/* The kernel dropped its part with the old file, or keeps it for a copy of that file, which
+ * EPOLL_CTL_DEL on the number no longer reaches; the generation tells its events apart. */
+void fa__watchers_evict(struct fa_reactor *reactor, int fd)
+{
+    FA_ASSERT(fa__on_owner(reactor));
+    struct fa__watcher_slot *slot = find_slot(&reactor->watchers, fd);
+    if (FA_LIKELY(slot == NULL || slot->io == NULL))
+        return;
+    struct fa_io *io = slot->io;
+    unlink_watcher(slot);
+    io->fd = -1;
 }
 
 void fa__watchers_collect(struct fa_reactor *reactor, struct fa__event event)

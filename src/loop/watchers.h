@@ -21,4 +21,10 @@ struct fa__watchers {
 /* Unlinks every watcher and frees the table. */
 void fa__watchers_clean_up(struct fa__watchers *watchers);
 
+/* For a descriptor that the kernel has just handed out: a watcher that is registered under its
+ * number was left behind by a close() without fa_io_remove() and is unregistered. Its fa_io then
+ * has no reactor and the descriptor -1, so that whoever owns it cannot reach the new file. On
+ * the reactor's thread. */
+void fa__watchers_evict(struct fa_reactor *reactor, int fd);
+
 #endif

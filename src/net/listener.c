@@ -23,6 +23,7 @@
 #include <fasterapi/alloc.h>
 #include <fasterapi/log.h>
 
+#include "loop/watchers.h"
 #include "net/listener_int.h"
 
 /* Connections taken per turn and socket: enough to make the turn cheap, few enough that
@@ -177,6 +178,7 @@ static enum accepted take_one(struct fa__listeners *group, struct fa__listener *
     int fd = accept_one(listener, &client);
     if (FA_UNLIKELY(fd < 0))
         return after_error(group, listener, errno);
+    fa__watchers_evict(group->reactor, fd);
     group->callbacks.on_accept(listener, fd, &client, group->user);
     return ACCEPTED_ONE;
 }

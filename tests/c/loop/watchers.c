@@ -10,6 +10,7 @@
 #include <fasterapi/reactor.h>
 
 #include "check.h"
+#include "loop/watchers.h"
 
 static struct fa_reactor *reactor;
 
@@ -383,6 +384,44 @@ TEST(closed_before_removal_fires_for_nobody)
     fa_reactor_destroy(reactor);
 }
 
+/* Against the contract too: the number is given to a new connection, and its old watcher still is
+ * registered, with an event that was collected and not yet delivered. */
+TEST(a_number_that_the_kernel_gave_away_is_taken_from_its_old_watcher)
+{
+    set_up();
+    struct probe a;
+    probe_open(&a, FA_IO_READ, 0);
+    poke(&a);
+    collect();
+    int number = a.fd;
+    int copy = dup(a.fd);
+    int fds[2];
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    CHECK_INT(dup2(fds[0], number), number);
+    close(fds[0]);
+    struct probe b = {.fd = number, .peer = fds[1]};
+    b.io.user = &b;
+    CHECK_INT(fa_io_add(reactor, &b.io, number, FA_IO_READ, 0, on_event), FA_EEXIST);
+    fa__watchers_evict(reactor, number);
+    CHECK(a.io.reactor == NULL);
+    CHECK_INT(a.io.fd, -1);
+    CHECK_INT(fa_io_add(reactor, &b.io, number, FA_IO_READ, 0, on_event), 0);
+    CHECK_INT(fa_reactor_dispatch(reactor, 0), 0);
+    turn(); /* the kernel still reports the old file, which `copy` keeps open */
+    CHECK_INT(a.calls + b.calls, 0);
+    CHECK_INT(fa_io_set(&a.io, FA_IO_WRITE), FA_EINVAL);
+    fa_io_remove(&a.io); /* does not touch its successor */
+    poke(&b);
+    turn();
+    CHECK_INT(b.calls, 1);
+    fa__watchers_evict(reactor, 999999); /* numbers without a watcher */
+    fa__watchers_evict(reactor, a.peer);
+    close(copy);
+    close(a.peer);
+    probe_close(&b);
+    fa_reactor_destroy(reactor);
+}
+
 /* ---- bounds ------------------------------------------------------------------------- */
 
 TEST(events_wait_their_turn_in_order)
@@ -537,6 +576,7 @@ int main(void)
     RUN(a_callback_may_free_its_watcher);
     RUN(removed_before_close_never_fires_although_a_copy_lives);
     RUN(closed_before_removal_fires_for_nobody);
+    RUN(a_number_that_the_kernel_gave_away_is_taken_from_its_old_watcher);
     RUN(events_wait_their_turn_in_order);
     RUN(a_wait_takes_at_most_max_events_and_loses_none);
     RUN(a_huge_descriptor_number);
