@@ -23,14 +23,19 @@ struct fa_py_loop *fa_py_loop_of(PyObject *loop)
 
 /* ---- capture -------------------------------------------------------------------------------- */
 
-PyObject **fa_py_loop_capture(struct fa_py_reactor *host, PyObject **slot)
+static bool on_loop_thread(const struct fa_py_reactor *host)
+{
+    return host != NULL && host->reactor != NULL && fa_reactor_on_owner(host->reactor);
+}
+
+bool fa_py_loop_capture(struct fa_py_reactor *host, PyObject **slot, PyObject ***before)
 {
     struct fa_py_loop *own = host->own_loop;
-    if (own == NULL || !own->captures)
-        return NULL;
-    PyObject **before = own->capture;
+    if (own == NULL || !own->captures || !on_loop_thread(host))
+        return false;
+    *before = own->capture;
     own->capture = slot;
-    return before;
+    return true;
 }
 
 void fa_py_loop_end_capture(struct fa_py_reactor *host, PyObject **before)
@@ -46,7 +51,8 @@ static PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_
                                 PyObject *kwnames)
 {
     struct fa_py_loop *loop = fa_py_loop_of(self);
-    if (loop->capture != NULL && count == 1) {
+    /* A task names its context. Another thread may be about to make a task, too. */
+    if (loop->capture != NULL && count == 1 && kwnames != NULL && on_loop_thread(loop->host)) {
         *loop->capture = Py_NewRef(args[0]);
         loop->capture = NULL;
         Py_RETURN_NONE;

@@ -21,7 +21,8 @@ struct fa_py_loop {
     /* private */
     struct fa_py_state *state;
     struct fa_py_reactor *host; /* of `selector` when that is ours, else NULL */
-    PyObject **capture;         /* where the next call_soon() puts its callback instead */
+    PyObject **capture;         /* where the next call_soon() of the loop's thread puts its
+                                   callback instead */
     bool captures;              /* no subclass overrides call_soon() */
     bool plain_events;          /* no subclass overrides _process_events() */
 };
@@ -29,9 +30,11 @@ struct fa_py_loop {
 struct fa_py_loop *fa_py_loop_of(PyObject *loop);
 
 /* While asyncio.Task.__init__ runs: puts the first callback that it gives to call_soon() into
- * `*slot` instead of the ready queue, where the loop allows that. Returns what
- * fa_py_loop_end_capture wants back. */
-PyObject **fa_py_loop_capture(struct fa_py_reactor *host, PyObject **slot);
-void fa_py_loop_end_capture(struct fa_py_reactor *host, PyObject **slot);
+ * `*slot` instead of the ready queue. Returns whether it will, and then sets what
+ * fa_py_loop_end_capture wants back. Not where a subclass has its own call_soon(), and not off
+ * the loop's thread, where a task may become real too: whatever the loop's thread queues
+ * meanwhile is no step of that task. */
+bool fa_py_loop_capture(struct fa_py_reactor *host, PyObject **slot, PyObject ***before);
+void fa_py_loop_end_capture(struct fa_py_reactor *host, PyObject **before);
 
 #endif

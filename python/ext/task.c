@@ -99,9 +99,11 @@ static int init_base(PyObject *task, PyObject *replay)
     if (args != NULL && kwargs != NULL &&
         PyDict_SetItem(kwargs, state->str_loop, data->host->loop) == 0 &&
         PyDict_SetItem(kwargs, state->str_context, data->context) == 0) {
-        PyObject **slot = fa_py_loop_capture(data->host, &data->step);
+        PyObject **before;
+        bool captured = fa_py_loop_capture(data->host, &data->step, &before);
         err = base_of(task)->tp_init(task, args, kwargs);
-        fa_py_loop_end_capture(data->host, slot);
+        if (captured)
+            fa_py_loop_end_capture(data->host, before);
     }
     Py_XDECREF(args);
     Py_XDECREF(kwargs);

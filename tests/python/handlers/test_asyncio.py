@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import sys
+import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import pytest
 
 import fasterapi
+from fasterapi.loop import Loop
 from handlers.asking import Ask
 
 
@@ -152,6 +156,83 @@ def test_the_stack_shows_the_handler(ask: Ask) -> None:
         return "app" in names
 
     assert ask(handler) == "True"
+
+
+class Interrupted(Loop):
+    """A loop that calls a function, once, from the middle of ``Task.__init__``."""
+
+    interrupt: Callable[[], None] | None = None
+
+    def get_debug(self) -> bool:
+        interrupt, self.interrupt = self.interrupt, None
+        if interrupt is not None:
+            interrupt()
+        return super().get_debug()
+
+
+def running() -> Interrupted:
+    """The loop of the handler."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, Interrupted)
+    return loop
+
+
+def test_call_soon_while_another_thread_looks_at_the_task(ask: Ask) -> None:
+    async def handler() -> str:
+        loop, looking, queued = running(), threading.Event(), threading.Event()
+        called = [loop.create_future() for _ in range(2)]
+
+        def interrupt() -> None:
+            looking.set()
+            assert queued.wait(10)
+
+        def look() -> None:
+            for task in asyncio.all_tasks(loop):
+                repr(task)
+            looking.set()  # a task that was real before interrupts nothing
+
+        loop.interrupt = interrupt
+        watchdog = threading.Thread(target=look)
+        watchdog.start()
+        assert looking.wait(10)
+        handles = [
+            loop.call_soon(lambda: called[0].set_result(None)),
+            loop.call_soon(lambda: called[1].set_result(None), context=contextvars.Context()),
+        ]
+        queued.set()
+        watchdog.join()
+        await asyncio.wait(called)
+        return " ".join(type(handle).__name__ for handle in handles)
+
+    assert ask(handler, loop_factory=Interrupted) == "Handle Handle"
+
+
+def test_call_soon_of_others_while_a_task_becomes_real(ask: Ask) -> None:
+    async def handler() -> str:
+        loop = running()
+        called: list[str] = []
+        handles: list[asyncio.Handle] = []
+
+        def queue() -> None:
+            # Not allowed off the loop's thread, but it is no step of the task either.
+            context = contextvars.Context()
+            handles.append(loop.call_soon(lambda: called.append("thread"), context=context))
+
+        def interrupt() -> None:
+            handles.append(loop.call_soon(lambda: called.append("loop")))
+            thread = threading.Thread(target=queue)
+            thread.start()
+            thread.join()
+
+        loop.interrupt = interrupt
+        repr(asyncio.current_task())
+        loop.get_debug()  # for a task that was real before
+        assert called == []
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return " ".join([*called, *(type(handle).__name__ for handle in handles)])
+
+    assert ask(handler, loop_factory=Interrupted) == "loop thread Handle Handle"
 
 
 def test_a_task_factory_of_the_user_is_honoured(ask: Ask) -> None:
