@@ -11,6 +11,8 @@
 #include "asgi_init.h"
 #include "http_server_options.h"
 
+#include <errno.h>
+
 #include <fasterapi/alloc.h>
 
 static struct fa_py_server *server_of(PyObject *self)
@@ -349,6 +351,15 @@ static PyObject *none_or_raise(int err, const char *what)
     Py_RETURN_NONE;
 }
 
+/* For an address: what is invalid about that is `invalid`, an errno. */
+static PyObject *listening_or_raise(int err, int invalid)
+{
+    if (err != FA_EINVAL)
+        return none_or_raise(err, "listening");
+    errno = invalid;
+    return fa_py_raise(FA_ESYS, "listening");
+}
+
 PyDoc_STRVAR(listen_tcp_doc,
              "listen_tcp($self, host, port, reuseport=False)\n--\n\n"
              "Listen on every address of host (None: all IPv4 interfaces). Raises OSError.");
@@ -379,8 +390,9 @@ static PyObject *server_listen_unix(PyObject *self, PyObject *path)
     if (c_server == NULL || !PyUnicode_FSConverter(path, &bytes))
         return NULL;
     int err = fa_server_listen_unix(c_server, PyBytes_AS_STRING(bytes));
+    bool empty = PyBytes_GET_SIZE(bytes) == 0;
     Py_DECREF(bytes);
-    return none_or_raise(err, "listening");
+    return listening_or_raise(err, empty ? EINVAL : ENAMETOOLONG);
 }
 
 PyDoc_STRVAR(listen_fd_doc, "listen_fd($self, fd, /)\n--\n\n"
@@ -392,7 +404,7 @@ static PyObject *server_listen_fd(PyObject *self, PyObject *arg)
     int fd = c_server != NULL ? PyObject_AsFileDescriptor(arg) : -1;
     if (fd < 0)
         return NULL;
-    return none_or_raise(fa_server_listen_fd(c_server, fd), "listening");
+    return listening_or_raise(fa_server_listen_fd(c_server, fd), EINVAL);
 }
 
 PyDoc_STRVAR(drain_doc, "drain(grace_ms=0, leave_queue=False)\n--\n\n"

@@ -309,7 +309,7 @@ static void raise_register_error(int err, int fd)
     if (err == FA_ENOTSUP) {
         errno = EPERM;
         PyErr_SetFromErrno(PyExc_OSError);
-    } else if (err == FA_ESYS && errno != 0)
+    } else if ((err == FA_ESYS || err == FA_EINVAL) && errno != 0) /* EINVAL: EBADF too */
         PyErr_SetFromErrno(PyExc_OSError);
     else if (err == FA_EEXIST)
         PyErr_Format(PyExc_KeyError, "descriptor %d is in use by the native side", fd);

@@ -52,6 +52,14 @@ static int errno_of(int err)
         return EPIPE;
     case FA_EMFILE:
         return EMFILE;
+    case FA_EEXIST:
+        return EEXIST;
+    case FA_ENOENT:
+        return ENOENT;
+    case FA_ENOTSUP:
+        return EOPNOTSUPP;
+    case FA_ETIMEDOUT:
+        return ETIMEDOUT;
     case FA_ESYS:
         return errno;
     default:

@@ -65,8 +65,9 @@ int fa_py_add_type(PyObject *module, PyObject **slot, PyType_Spec *spec, PyObjec
 int fa_py_import(PyObject **slot, const char *module_name, const char *name);
 
 /* Raises the Python exception for a negative FA_E... code: MemoryError for FA_ENOMEM, OSError
- * with errno for FA_ESYS and its like, else RuntimeError with the library's sentence. `what`
- * says in a few words what was being done. Always returns NULL. */
+ * with errno for FA_ESYS and its like, else RuntimeError with the library's sentence. FA_EINVAL
+ * is a RuntimeError, a mistake of ours; where it can come of what the user gave, the caller
+ * knows of what. `what` says in a few words what was being done. Always returns NULL. */
 PyObject *fa_py_raise(int err, const char *what);
 
 /* The current exception as a normalised object with its traceback set, taken off the thread

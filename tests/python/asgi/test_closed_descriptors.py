@@ -15,6 +15,7 @@ import pytest
 
 from asgi.serving import Live
 from asgi.wire import GET, Connection, respond
+from fasterapi.loop import Loop
 
 _T = TypeVar("_T")
 
@@ -125,3 +126,46 @@ def test_a_number_that_came_back_is_watched_afresh(leak: Leak, method: str) -> N
         os.dup2(ours.fileno(), number)
         asyncio.run_coroutine_threadsafe(watch(number, theirs), leak.loop).result(10)
         os.close(number)
+
+
+def watch_closed(loop: asyncio.AbstractEventLoop, ours: int, theirs: int) -> None:
+    """A number that is nobody's."""
+    os.close(ours)
+    loop.add_reader(ours, print)
+
+
+def change_closed(loop: asyncio.AbstractEventLoop, ours: int, theirs: int) -> None:
+    """A number that is nobody's any more."""
+    loop.add_reader(ours, print)
+    os.close(ours)
+    loop.add_writer(ours, print)
+
+
+def change_replaced(loop: asyncio.AbstractEventLoop, ours: int, theirs: int) -> None:
+    """A number that is another file's now."""
+    loop.add_reader(ours, print)
+    os.dup2(theirs, ours)
+    loop.add_writer(ours, print)
+
+
+def watch_itself(loop: asyncio.AbstractEventLoop, ours: int, theirs: int) -> None:
+    """The poller's own number."""
+    loop.add_reader(loop._selector.fileno(), print)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("mistake", [watch_closed, change_closed, change_replaced, watch_itself])
+def test_the_errors_are_asyncios(
+    mistake: Callable[[asyncio.AbstractEventLoop, int, int], None],
+) -> None:
+    said = []
+    for factory in (asyncio.SelectorEventLoop, Loop):
+        loop = factory()
+        ours, theirs = os.pipe()
+        with pytest.raises(OSError, match="Errno") as caught:
+            mistake(loop, ours, theirs)
+        said.append((type(caught.value), caught.value.errno))
+        for fd in (ours, theirs):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        loop.close()
+    assert said[0] == said[1]

@@ -1,14 +1,21 @@
-"""The listeners of a supervisor."""
+"""The listeners of a supervisor, and Unix sockets that a single server cannot listen on."""
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import logging
+import os
 import socket
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fasterapi._listen import ListenError, bind_sockets, describe
+from fasterapi.server import Server
+from surface.conftest import Run
 
 
 def _close(sockets: list[socket.socket]) -> None:
@@ -105,3 +112,40 @@ def test_a_full_queue_is_no_stale_file(tmp_path: Path) -> None:
         first.connect(path)
         with pytest.raises(ListenError, match="already in use"):
             bind_sockets(host=None, port=0, uds=path)
+
+
+@pytest.fixture(params=["a regular file", "a missing folder", "a folder", "too long", "empty"])
+def bad_path(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, int]:
+    """A path where no socket can be, and the errno that says why."""
+    (tmp_path / "file").write_text("precious")
+    return {
+        "a regular file": (str(tmp_path / "file"), errno.EEXIST),
+        "a missing folder": (str(tmp_path / "missing" / "s"), errno.ENOENT),
+        "a folder": (str(tmp_path), errno.EEXIST),
+        "too long": (str(tmp_path / ("s" * 108)), errno.ENAMETOOLONG),
+        "empty": ("", errno.EINVAL),
+    }[request.param]
+
+
+def test_a_server_says_why_it_cannot_listen(
+    bad_path: tuple[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    path, number = bad_path
+
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    server = Server(app, uds=path, lifespan="off")
+    asyncio.run(server.serve())
+    assert not server.started
+    assert isinstance(server.startup_error, OSError)
+    assert server.startup_error.errno == number
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.getMessage() == f"cannot listen on {path}: {os.strerror(number)}"
+
+
+def test_the_command_says_why_it_cannot_listen(run: Run, bad_path: tuple[str, int]) -> None:
+    path, number = bad_path
+    command = run("run", "hello:app", "--uds", path)
+    assert command.finish() == 3
+    assert f"cannot listen on {path}: {os.strerror(number)}" in command.output
+    assert "Traceback" not in command.output
