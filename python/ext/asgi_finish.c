@@ -23,14 +23,39 @@ static PyObject *scope_item(struct fa_py_exchange *ex, PyObject *key)
     return Py_XNewRef(PyDict_GetItemWithError(ex->scope, key));
 }
 
-/* "host:port" of the scope's client, which a trusted proxy may have set; "" without one. */
+static bool is_printable(PyObject *text)
+{
+    for (Py_ssize_t i = 0; i < PyUnicode_GET_LENGTH(text); i++) {
+        if (!Py_UNICODE_ISPRINTABLE(PyUnicode_READ_CHAR(text, i)))
+            return false;
+    }
+    return true;
+}
+
+/* ascii(text)[1:-1] unless it is printable: what came from a client must not write lines of its
+ * own. Steals the reference; NULL stays NULL. */
+static PyObject *on_one_line(PyObject *text)
+{
+    if (text == NULL || FA_LIKELY(is_printable(text)))
+        return text;
+    PyObject *quoted = PyObject_ASCII(text);
+    Py_DECREF(text);
+    if (quoted == NULL)
+        return NULL;
+    PyObject *inner = PyUnicode_Substring(quoted, 1, PyUnicode_GET_LENGTH(quoted) - 1);
+    Py_DECREF(quoted);
+    return inner;
+}
+
+/* "host:port" of the scope's client, which a trusted proxy may have set, from any bytes that its
+ * client sent; "" without one. */
 static PyObject *client_text(struct fa_py_exchange *ex)
 {
     PyObject *client = scope_item(ex, ex->state->str_client);
     PyObject *text = NULL;
     if (client != NULL && PyTuple_Check(client) && PyTuple_GET_SIZE(client) == 2)
-        text =
-            PyUnicode_FromFormat("%S:%S", PyTuple_GET_ITEM(client, 0), PyTuple_GET_ITEM(client, 1));
+        text = on_one_line(PyUnicode_FromFormat("%S:%S", PyTuple_GET_ITEM(client, 0),
+                                                PyTuple_GET_ITEM(client, 1)));
     else if (!PyErr_Occurred())
         text = Py_NewRef(ex->state->empty_str);
     Py_XDECREF(client);

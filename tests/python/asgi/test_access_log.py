@@ -73,6 +73,24 @@ def test_the_client_that_a_proxy_names(serve: Serve, caplog: pytest.LogCaptureFi
     assert lines(caplog)[0].getMessage().startswith("1.2.3.4:0 - ")
 
 
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        (b"1.1.1.1\x85INFO: 6.6.6.6 \x9b2J", r"1.1.1.1\x85INFO: 6.6.6.6 \x9b2J:0"),
+        (b"it's\xa0I", r"it's\xa0I:0"),
+        (b"caf\xe9\\", "caf\xe9\\:0"),
+    ],
+)
+def test_a_proxy_cannot_be_made_to_write_lines(
+    serve: Serve, caplog: pytest.LogCaptureFixture, named: bytes, shown: str
+) -> None:
+    server = serve(app, access_log=True, forwarded_allow_ips="*")
+    with server.connect() as client:
+        client.ask(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: " + named + b"\r\n\r\n")
+    server.settle()
+    assert lines(caplog)[0].getMessage() == f'{shown} - "GET / HTTP/1.1" 200'
+
+
 def test_a_handler_that_fails_harms_no_request(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
