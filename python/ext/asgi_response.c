@@ -128,6 +128,20 @@ static int start_status(struct fa_py_exchange *ex, PyObject *message, int *statu
     return 0;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static struct fa_span trim(struct fa_span text)
+{
+    while (text.len > 0 && is_blank(text.ptr[0]))
+        text = fa_span(text.ptr + 1, text.len - 1);
+    while (text.len > 0 && is_blank(text.ptr[text.len - 1]))
+        text.len--;
+    return text;
+}
+
 /* What the framing rules need of the application's fields. */
 static int note_content_length(struct fa_py_exchange *ex, const struct fa_header *fields,
                                size_t count)
@@ -137,7 +151,7 @@ static int note_content_length(struct fa_py_exchange *ex, const struct fa_header
         if (fields[i].name.len != 14 ||
             !fa_span_eq_nocase(fields[i].name, FA_SPAN("content-length")))
             continue;
-        if (fa_span_to_int64(fields[i].value, &ex->content_length) != 0)
+        if (fa_span_to_int64(trim(fields[i].value), &ex->content_length) != 0)
             return fa_py_protocol_error(ex, "Invalid Content-Length header.");
     }
     return 0;

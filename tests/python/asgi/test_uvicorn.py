@@ -97,6 +97,16 @@ class Recorder:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": None})
 
+    async def answer_padded(self, scope: Any, send: Any) -> None:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-length", b" \t2 \t")],
+            }
+        )
+        await send({"type": "http.response.body", "body": b"ok"})
+
     async def answer_twice(self, scope: Any, send: Any) -> None:
         headers = [(b"set-cookie", b"a"), (b"set-cookie", b"b"), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 599, "headers": headers})
@@ -152,6 +162,7 @@ REQUESTS = {
     "memoryview": request("GET /memoryview"),
     "none": request("GET /none"),
     "twice": request("GET /twice"),
+    "padded": request("GET /padded"),
 }
 
 
