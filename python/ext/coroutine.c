@@ -39,7 +39,15 @@ void fa_py_coroutine_raise(PyObject *const *args, Py_ssize_t nargs)
     PyObject *type = args[0];
     PyObject *value = nargs > 1 && args[1] != Py_None ? args[1] : NULL;
     PyObject *traceback = nargs > 2 && args[2] != Py_None ? args[2] : NULL;
+    if (traceback != NULL && !PyTraceBack_Check(traceback)) {
+        PyErr_SetString(PyExc_TypeError, "throw() third argument must be a traceback object");
+        return;
+    }
     if (PyExceptionInstance_Check(type)) {
+        if (value != NULL) {
+            PyErr_SetString(PyExc_TypeError, "instance exception may not have a separate value");
+            return;
+        }
         value = type;
         type = (PyObject *)Py_TYPE(value);
     } else if (!PyExceptionClass_Check(type)) {

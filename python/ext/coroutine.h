@@ -15,7 +15,7 @@ PyObject *fa_py_coroutine_answer(PySendResult outcome, PyObject *value);
 PyObject *fa_py_coroutine_next_answer(PySendResult outcome, PyObject *value);
 
 /* Raises what throw(type, value, traceback) or throw(exception) asks for; TypeError for
- * arguments that name no exception. */
+ * arguments that a coroutine of CPython refuses. */
 void fa_py_coroutine_raise(PyObject *const *args, Py_ssize_t nargs);
 
 /* The iterator that `await object` would drive (a new reference), or NULL and TypeError. */

@@ -163,6 +163,34 @@ def test_throw(serve: Serve) -> None:
     run(serve, check)
 
 
+@pytest.mark.filterwarnings("ignore:the .type, exc, tb. signature of throw:DeprecationWarning")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (ValueError, None, 5),
+        (ValueError, "made", "no traceback"),
+        (ValueError("given"), None, 5),
+        (ValueError("given"), "made"),
+        (ValueError("given"), None, None),
+        (ValueError, ValueError("given"), None),
+    ],
+    ids=repr,
+)
+def test_throw_refuses_what_a_coroutine_refuses(serve: Serve, arguments: tuple[Any, ...]) -> None:
+    async def coroutine() -> None: ...
+
+    async def check(scope: Any, receive: Any, send: Any) -> None:
+        said = []
+        for target in (coroutine(), receive()):
+            with pytest.raises((TypeError, ValueError)) as caught:
+                target.throw(*arguments)
+            said.append((type(caught.value), str(caught.value)))
+            target.close()
+        assert said[0] == said[1]
+
+    run(serve, check)
+
+
 def test_first_value_must_be_none(serve: Serve) -> None:
     async def check(scope: Any, receive: Any, send: Any) -> None:
         operation = receive()
