@@ -441,9 +441,11 @@ static PyObject *server_close_connections(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
-                        "Close everything; calls that run go on without a client. Inside a call\n"
-                        "it happens when that suspends or ends.");
+PyDoc_STRVAR(close_doc,
+             "close($self, /)\n--\n\n"
+             "Close everything; calls that run go on without a client. Inside the first\n"
+             "step of a call, or another callback of the server, it happens when that\n"
+             "is over; in a call that asyncio resumed, at once.");
 
 static PyObject *server_close(PyObject *self, PyObject *unused)
 {

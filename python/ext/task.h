@@ -22,7 +22,7 @@ typedef void fa_py_done_fn(PyObject *arg, PyObject *result, PyObject *exc);
  * Returns 0 when the coroutine was taken on: on_done is then called exactly once, possibly
  * before this function returns (the coroutine ended in its first step). Returns -1 with an
  * exception set when nothing was started: on_done is not called, `arg` still is the caller's and
- * `coro` was closed.
+ * `coro` was closed, unless it is no coroutine (TypeError).
  *
  * KeyboardInterrupt and SystemExit reach on_done as `exc` and then leave the turn of the loop,
  * as they do under asyncio. Call it on the loop's thread while the loop runs. */

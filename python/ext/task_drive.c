@@ -385,12 +385,8 @@ static bool is_sendable(PyObject *coro)
     return methods != NULL && methods->am_send != NULL && !PyGen_CheckExact(coro);
 }
 
-static int check_arguments(struct drive *drive)
+static int check_coroutine(struct drive *drive)
 {
-    if (drive->loop == NULL || drive->host->reactor == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "the loop of this reactor is closed");
-        return -1;
-    }
     if (FA_LIKELY(is_sendable(drive->coro)))
         return 0;
     PyObject *answer = PyObject_CallOneArg(drive->host->state->is_coroutine, drive->coro);
@@ -401,6 +397,17 @@ static int check_arguments(struct drive *drive)
     if (yes == 0)
         PyErr_Format(PyExc_TypeError, "a coroutine was expected, got %R", drive->coro);
     return yes > 0 ? 0 : -1;
+}
+
+static int check_arguments(struct drive *drive)
+{
+    if (check_coroutine(drive) < 0)
+        return -1; /* nothing that could be closed */
+    if (FA_LIKELY(drive->loop != NULL && drive->host->reactor != NULL))
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "the loop of this reactor is closed");
+    close_coroutine(drive);
+    return -1;
 }
 
 int fa_py_drive(struct fa_py_reactor *host, PyObject *coro, PyObject *context,
