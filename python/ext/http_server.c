@@ -407,11 +407,11 @@ static PyObject *server_listen_fd(PyObject *self, PyObject *arg)
     return listening_or_raise(fa_server_listen_fd(c_server, fd), EINVAL);
 }
 
-PyDoc_STRVAR(drain_doc, "drain(grace_ms=0, leave_queue=False)\n--\n\n"
+PyDoc_STRVAR(drain_doc, "drain(grace_ms=0, *, leave_queue=False)\n--\n\n"
                         "Stop accepting and finish what is in flight; then hooks.stopped() is\n"
                         "called. After grace_ms what is left is closed; 0 waits for ever. With\n"
-                        "leave_queue the connections that the kernel has not handed out are left\n"
-                        "to other processes on the same listener, else they are served.");
+                        "leave_queue connections that wait to be accepted are left to the other\n"
+                        "processes on the listening socket.");
 
 static PyObject *server_drain(PyObject *self, PyObject *args, PyObject *kwargs)
 {
@@ -420,7 +420,7 @@ static PyObject *server_drain(PyObject *self, PyObject *args, PyObject *kwargs)
     int leave_queue = 0;
     struct fa_server *c_server = open_or_raise(server_of(self));
     if (c_server == NULL ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "|Ip:drain", names, &grace_ms, &leave_queue))
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "|I$p:drain", names, &grace_ms, &leave_queue))
         return NULL;
     if (leave_queue)
         fa_server_retire(c_server, grace_ms);

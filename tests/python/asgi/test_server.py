@@ -346,6 +346,33 @@ def test_draining_finishes_what_is_in_flight(serve: Serve) -> None:
     assert gate.ended == [None]
 
 
+@pytest.mark.parametrize("leave_queue", [False, True])
+def test_what_waits_in_the_queue_of_a_shared_socket(
+    loop_factory: LoopFactory, leave_queue: bool
+) -> None:
+    async def main(listener: socket.socket, others: socket.socket) -> bytes:
+        server = Server(hello, sockets=[listener], lifespan="off")
+        assert await server.startup()
+        native = server._native
+        assert native is not None
+        with Connection(server.port) as client:
+            client.send(GET)  # not accepted yet: that is for the loop to do
+            native.drain(leave_queue=leave_queue)
+            await server.shutdown()
+            if leave_queue:
+                taken, _ = others.accept()
+                with taken:
+                    assert taken.recv(1000) == GET
+                    taken.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nother")
+            return client.answer().body
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener, listener.dup() as others, asyncio.Runner(loop_factory=loop_factory) as runner:
+        others.settimeout(10)
+        body = runner.run(main(listener, others))
+    assert body == (b"other" if leave_queue else b"hello")
+
+
 def test_calls_are_cancelled_after_the_grace_period(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
