@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print what is built in")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     run = commands.add_parser("run", help="serve an application")
+    run.add_argument("--version", action=_Version, nargs=0, help="print what is built in")
     _add_run_options(run)
     return parser
 

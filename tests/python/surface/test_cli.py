@@ -189,8 +189,9 @@ def test_a_wrong_option_is_one_sentence(
     assert "Traceback" not in command.output
 
 
-def test_version_names_what_is_compiled_in(run: Run) -> None:
-    command = run("--version")
+@pytest.mark.parametrize("arguments", [("--version",), ("run", "--version")])
+def test_version_names_what_is_compiled_in(run: Run, arguments: tuple[str, ...]) -> None:
+    command = run(*arguments)
     assert command.finish() == 0
     assert re.search(r"fasterapi \d+\.\d+\.\d+", command.output)
     assert "epoll" in command.output
