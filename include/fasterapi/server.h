@@ -137,6 +137,9 @@ FA_API void fa_server_retire(struct fa_server *server, uint32_t grace_ms);
 /* Closes every connection at once (in-flight exchanges get on_disconnect, on_done). */
 FA_API void fa_server_close_connections(struct fa_server *server);
 
+/* The limits in force: those of the options, with what a 0 of them has become. */
+FA_API void fa_server_get_limits(const struct fa_server *server, struct fa_limits *out);
+
 FA_API void fa_server_get_stats(const struct fa_server *server, struct fa_server_stats *out);
 
 FA_END_DECLS

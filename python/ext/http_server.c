@@ -407,7 +407,7 @@ static PyObject *server_listen_fd(PyObject *self, PyObject *arg)
     return listening_or_raise(fa_server_listen_fd(c_server, fd), EINVAL);
 }
 
-PyDoc_STRVAR(drain_doc, "drain(grace_ms=0, *, leave_queue=False)\n--\n\n"
+PyDoc_STRVAR(drain_doc, "drain($self, /, grace_ms=0, *, leave_queue=False)\n--\n\n"
                         "Stop accepting and finish what is in flight; then hooks.stopped() is\n"
                         "called. After grace_ms what is left is closed; 0 waits for ever. With\n"
                         "leave_queue connections that wait to be accepted are left to the other\n"
@@ -459,6 +459,19 @@ static PyObject *server_close(PyObject *self, PyObject *unused)
     else
         close_now(server);
     Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(limits_doc,
+             "limits($self, /)\n--\n\nThe limits in force, by the names of struct fa_limits.");
+
+static PyObject *server_limits(PyObject *self, PyObject *unused)
+{
+    struct fa_server *c_server = open_or_raise(server_of(self));
+    if (c_server == NULL)
+        return NULL;
+    struct fa_limits limits;
+    fa_server_get_limits(c_server, &limits);
+    return fa_py_limits_dict(&limits);
 }
 
 PyDoc_STRVAR(stats_doc, "stats($self, /)\n--\n\nThe counters of the server, by name.");
@@ -528,6 +541,7 @@ static PyMethodDef server_methods[] = {
     {"drain", (PyCFunction)(void (*)(void))server_drain, METH_VARARGS | METH_KEYWORDS, drain_doc},
     {"close_connections", server_close_connections, METH_NOARGS, close_connections_doc},
     {"close", server_close, METH_NOARGS, close_doc},
+    {"limits", server_limits, METH_NOARGS, limits_doc},
     {"stats", server_stats, METH_NOARGS, stats_doc},
     {NULL, NULL, 0, NULL},
 };

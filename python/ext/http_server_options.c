@@ -103,6 +103,30 @@ int fa_py_limits_parse(struct fa_limits *limits, PyObject *dict)
     return 0;
 }
 
+static PyObject *get_field(const struct fa_limits *limits, const struct limit_field *field)
+{
+    uint64_t wide;
+    uint32_t narrow;
+    if (field->size == sizeof(wide)) {
+        memcpy(&wide, (const char *)limits + field->offset, sizeof(wide));
+        return PyLong_FromUnsignedLongLong(wide);
+    }
+    memcpy(&narrow, (const char *)limits + field->offset, sizeof(narrow));
+    return PyLong_FromUnsignedLong(narrow);
+}
+
+PyObject *fa_py_limits_dict(const struct fa_limits *limits)
+{
+    PyObject *dict = PyDict_New();
+    for (size_t i = 0; dict != NULL && i < FA_ARRAY_LEN(limit_fields); i++) {
+        PyObject *number = get_field(limits, &limit_fields[i]);
+        if (number == NULL || PyDict_SetItemString(dict, limit_fields[i].name, number) < 0)
+            Py_CLEAR(dict);
+        Py_XDECREF(number);
+    }
+    return dict;
+}
+
 PyObject *fa_py_stats_dict(const struct fa_server_stats *stats)
 {
     return Py_BuildValue(

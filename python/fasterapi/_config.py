@@ -16,6 +16,30 @@ _SECOND_MS = 1000
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")  # RFC 9110 section 5.1, in lower case
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _LONGEST_MS = 2**32 - 1
+_DEFAULT_HIGH_WATER = 64 * 1024  # of both presets
+
+# Option: the field of struct fa_limits, and what makes sense for it. Below the least a server
+# could not answer anybody; 0 is "none" where it is the least.
+_COUNTS = {
+    "limit_body": ("body_bytes", 0, 2**63 - 1),
+    "limit_concurrency": ("requests_in_flight", 1, 2**32 - 1),
+    "limit_connections": ("connections", 1, 2**32 - 1),
+    "limit_header_bytes": ("header_bytes", 256, 2**24),
+    "limit_header_fields": ("header_fields", 1, 65535),
+    "limit_request_line": ("request_line_bytes", 64, 2**24),
+    "limit_body_rate": ("body_min_rate", 0, 2**32 - 1),
+    "limit_body_buffer": ("body_buffer_bytes", 1024, 2**31 - 1),
+    "limit_write_high_water": ("write_high_water", 1, 2**31 - 1),
+    "limit_write_low_water": ("write_low_water", 1, 2**31 - 1),
+    "limit_requests_per_connection": ("requests_per_connection", 0, 2**32 - 1),
+    "limit_pipeline_burst": ("pipeline_burst", 1, 2**32 - 1),
+}
+_TIMES = {
+    "timeout_keep_alive": "keep_alive_ms",
+    "timeout_header": "header_timeout_ms",
+    "timeout_body": "body_timeout_ms",
+    "timeout_write": "write_timeout_ms",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +83,20 @@ class Config:
     """Bytes of a header section, then 431."""
     limit_header_fields: int | None = None
     """Fields of a header section, then 431."""
+    limit_request_line: int | None = None
+    """Bytes of a request line, then 414."""
+    limit_body_rate: int | None = None
+    """Bytes a second that a body must bring on average, else 408; 0 is none."""
+    limit_body_buffer: int | None = None
+    """Bytes of a body held unread for a slow application; then the client waits."""
+    limit_write_high_water: int | None = None
+    """Bytes of an answer held for a slow client; then ``send()`` waits."""
+    limit_write_low_water: int | None = None
+    """Bytes of it below which ``send()`` goes on; at most ``limit_write_high_water``."""
+    limit_requests_per_connection: int | None = None
+    """Requests on one connection, then it is closed; 0 is none."""
+    limit_pipeline_burst: int | None = None
+    """Pipelined requests of one connection served before others have their turn."""
     limit_max_requests: int | None = None
     """Requests, then the server stops."""
     limit_max_requests_jitter: int = 0
@@ -104,6 +142,7 @@ class Config:
         if grace is not None and not 0 <= grace <= _LONGEST_MS / _SECOND_MS:
             raise ValueError(f"timeout_graceful_shutdown is no time in seconds: {grace}")
         self.encoded_headers()
+        self._check_water_marks()
         object.__setattr__(self, "_native_limits", self._collect_limits())
 
     def native_limits(self) -> dict[str, int | str]:
@@ -146,26 +185,15 @@ class Config:
 
     def _collect_limits(self) -> dict[str, int | str]:
         limits: dict[str, int | str] = {"preset": self.limits}
-        counts = {
-            "body_bytes": ("limit_body", self.limit_body, 0, 2**63 - 1),
-            "requests_in_flight": ("limit_concurrency", self.limit_concurrency, 1, 2**32 - 1),
-            "connections": ("limit_connections", self.limit_connections, 1, 2**32 - 1),
-            "header_bytes": ("limit_header_bytes", self.limit_header_bytes, 256, 2**24),
-            "header_fields": ("limit_header_fields", self.limit_header_fields, 1, 65535),
-        }
-        for native, (name, count, least, most) in counts.items():
+        for name, (native, least, most) in _COUNTS.items():
+            count = getattr(self, name)
             if count is None:
                 continue
             if not least <= count <= most:
                 raise ValueError(f"{name} must be between {least} and {most}, not {count}")
             limits[native] = count
-        times = {
-            "keep_alive_ms": ("timeout_keep_alive", self.timeout_keep_alive),
-            "header_timeout_ms": ("timeout_header", self.timeout_header),
-            "body_timeout_ms": ("timeout_body", self.timeout_body),
-            "write_timeout_ms": ("timeout_write", self.timeout_write),
-        }
-        for native, (name, seconds) in times.items():
+        for name, native in _TIMES.items():
+            seconds = getattr(self, name)
             if seconds is None:
                 continue
             if not 0 <= seconds <= _LONGEST_MS / _SECOND_MS:
@@ -173,6 +201,16 @@ class Config:
             # 0 would mean "none" to the server; as under uvicorn it means "at once".
             limits[native] = max(1, round(seconds * _SECOND_MS))
         return limits
+
+    def _check_water_marks(self) -> None:
+        low = self.limit_write_low_water
+        high = self.limit_write_high_water
+        if high is None:
+            high = _DEFAULT_HIGH_WATER
+        if low is not None and low > high:
+            raise ValueError(
+                f"limit_write_low_water must not be above limit_write_high_water, {low} > {high}"
+            )
 
 
 def _choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -157,8 +157,8 @@ def configure_logging(
     ``log_config`` is a ``dictConfig`` dictionary, the path of a ``.json`` file with one, the
     path of a ``fileConfig`` file, or None to leave logging alone. ``log_level`` (a name of
     :data:`LOG_LEVELS` or a number) then sets both loggers; ``access_log=False`` silences the
-    access logger. Raises ``ValueError`` for an unknown level name and ``OSError`` or
-    ``ValueError`` for a configuration file that cannot be used.
+    access logger. Raises ``ValueError`` for an unknown level name and for a configuration file
+    that cannot be used.
     """
     logging.addLevelName(TRACE, "TRACE")
     if log_config is not None:
@@ -193,8 +193,17 @@ def _apply(log_config: dict[str, Any] | str | os.PathLike[str], use_colors: bool
         logging.config.dictConfig(log_config)
         return
     path = os.fspath(log_config)
-    if path.endswith(".json"):
-        with open(path, encoding="utf-8") as file:
+    try:
+        _apply_file(path)
+    except Exception as exc:
+        # logging.config imports and calls what the file names: anything may come out of it.
+        reason = exc.strerror if isinstance(exc, OSError) else f"{type(exc).__name__}: {exc}"
+        raise ValueError(f"cannot use the logging configuration {path}: {reason}") from exc
+
+
+def _apply_file(path: str) -> None:
+    with open(path, encoding="utf-8") as file:
+        if path.endswith(".json"):
             logging.config.dictConfig(json.load(file))
-        return
-    logging.config.fileConfig(path, disable_existing_loggers=False)
+        else:
+            logging.config.fileConfig(file, disable_existing_loggers=False)

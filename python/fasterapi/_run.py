@@ -68,6 +68,7 @@ def run(
     if workers > 1:
         if not isinstance(app, str):
             _fail('Pass the application as an import string ("module:app") to run workers.')
+        Config(**server_options)  # wrong ones are refused here, not by each worker
         address = {"host": host, "port": port, "uds": uds, "fd": fd}
         _run_workers(app, workers, address, app_dir, factory, log, server_options)
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 __all__ = ["main"]
@@ -105,7 +105,7 @@ def _add_address_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--host", help="name or address (127.0.0.1)")
     group.add_argument("--port", type=_port, help="port, 0 for any free one (8000)")
     group.add_argument("--uds", metavar="PATH", help="a Unix socket instead")
-    group.add_argument("--fd", type=int, help="an inherited listening descriptor instead")
+    group.add_argument("--fd", type=_natural, help="an inherited listening descriptor instead")
     group.add_argument("--backlog", type=_positive, help="connections the kernel queues (2048)")
     group.add_argument(
         "--workers",
@@ -144,62 +144,49 @@ def _add_log_options(group: argparse._ArgumentGroup) -> None:
 
 def _add_limit_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--limits", choices=("default", "strict"), help="preset (default)")
-    group.add_argument(
-        "--limit-body",
-        type=_natural,
-        metavar="BYTES",
-        help="request body, 0 for none (1 GiB)",
-    )
-    group.add_argument(
-        "--limit-concurrency",
-        type=_positive,
-        metavar="N",
-        help="requests in flight, then 503",
-    )
-    group.add_argument(
-        "--limit-max-requests",
-        type=_positive,
-        metavar="N",
-        help="requests, then the process ends",
-    )
-    group.add_argument("--timeout-keep-alive", type=_seconds, metavar="S", help="idle seconds (15)")
-    group.add_argument(
-        "--timeout-graceful-shutdown",
-        type=_seconds,
-        metavar="S",
-        help="seconds to drain (30)",
-    )
+    for flag, read, metavar, text in _LIMITS:
+        group.add_argument(flag, type=read, metavar=metavar, help=text)
 
 
 def _switch(group: argparse._ArgumentGroup, flag: str, text: str) -> None:
     group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
 
 
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a whole number') from None
+
+
 def _port(text: str) -> int:
-    number = int(text)
+    number = _integer(text)
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{number} is not a port (0 to 65535)")
     return number
 
 
 def _natural(text: str) -> int:
-    number = int(text)
+    number = _integer(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{number} is negative")
     return number
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    number = _integer(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
     return number
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
     if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of seconds')
     return number
 
 
@@ -208,6 +195,30 @@ def _header(text: str) -> tuple[str, str]:
     if not colon or not name:
         raise argparse.ArgumentTypeError(f'"{text}" is not NAME:VALUE')
     return name, value.strip()
+
+
+# Flag, how it is read, what its number counts, and its help with the default of the preset.
+_LIMITS: tuple[tuple[str, Callable[[str], float], str, str], ...] = (
+    ("--limit-body", _natural, "BYTES", "request body, 0 for none, then 413 (1 GiB)"),
+    ("--limit-body-rate", _natural, "BYTES", "least per second of a body, then 408 (none)"),
+    ("--limit-body-buffer", _positive, "BYTES", "body held unread, then it waits (256 KiB)"),
+    ("--limit-concurrency", _positive, "N", "requests in flight, then 503 (none)"),
+    ("--limit-connections", _positive, "N", "open connections, then 503 (by descriptors)"),
+    ("--limit-header-bytes", _positive, "BYTES", "header section, then 431 (64 KiB)"),
+    ("--limit-header-fields", _positive, "N", "header fields, then 431 (256)"),
+    ("--limit-request-line", _positive, "BYTES", "request line, then 414 (64 KiB)"),
+    ("--limit-write-high-water", _positive, "BYTES", "answer held, then send() waits (64 KiB)"),
+    ("--limit-write-low-water", _positive, "BYTES", "below it send() goes on (16 KiB)"),
+    ("--limit-pipeline-burst", _positive, "N", "requests of one connection in a turn (32)"),
+    ("--limit-requests-per-connection", _natural, "N", "then it is closed (none)"),
+    ("--limit-max-requests", _positive, "N", "requests, then the process ends (none)"),
+    ("--limit-max-requests-jitter", _natural, "N", "up to so many more, by chance (0)"),
+    ("--timeout-keep-alive", _seconds, "S", "idle seconds, then it is closed (15)"),
+    ("--timeout-header", _seconds, "S", "seconds for a header section, then 408 (30)"),
+    ("--timeout-body", _seconds, "S", "seconds without a byte of a body, then 408 (30)"),
+    ("--timeout-write", _seconds, "S", "seconds without a byte taken of an answer (60)"),
+    ("--timeout-graceful-shutdown", _seconds, "S", "seconds to drain (30)"),
+)
 
 
 class _Version(argparse.Action):

@@ -244,6 +244,8 @@ class Server:
                 sock.listen(config.backlog)
                 _hand_over(native, sock)
         self._port = native.port
+        # What the presets, the options and the descriptor limit have come to.
+        logger.debug("Limits: %s", " ".join(f"{k}={v}" for k, v in native.limits().items()))
 
     def _log_address(self) -> None:
         config = self.config

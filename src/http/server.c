@@ -313,6 +313,11 @@ void fa__server_report(struct fa_server *server, const struct fa_server_event *e
            event->client_port, fa_strerror(event->error), event->status);
 }
 
+void fa_server_get_limits(const struct fa_server *server, struct fa_limits *out)
+{
+    *out = server->limits;
+}
+
 void fa_server_get_stats(const struct fa_server *server, struct fa_server_stats *out)
 {
     *out = (struct fa_server_stats){

@@ -64,6 +64,21 @@ TEST(options_are_checked)
     fa_reactor_destroy(reactor);
 }
 
+TEST(limits_in_force)
+{
+    struct fa_limits limits;
+    rig_init(rig_wait);
+    rig.options.limits.connections = 0;
+    rig.options.limits.header_fields = 7;
+    rig.options.limits.body_bytes = UINT64_C(1) << 40;
+    rig_up_without_client();
+    fa_server_get_limits(rig.server, &limits);
+    CHECK_INT(limits.header_fields, 7);
+    CHECK(limits.body_bytes == UINT64_C(1) << 40);
+    CHECK(limits.connections > 0); /* what there are descriptors for */
+    rig_down();
+}
+
 TEST(listen_tcp)
 {
     up_tcp(rig_echo_target, 0);
@@ -575,6 +590,7 @@ TEST(idle_connections_are_small)
 int main(void)
 {
     RUN(options_are_checked);
+    RUN(limits_in_force);
     RUN(listen_tcp);
     RUN(listen_unix);
     RUN(listen_fd);

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sysconfig
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,9 +23,18 @@ def script(name: str) -> str:
 
 
 class Command:
-    """One process in ``folder``; its output is read as it comes."""
+    """One process in ``folder``; its output is read as it comes.
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+    ``pass_fds`` are descriptors that it inherits.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        pass_fds: Sequence[int] = (),
+        **environment: str,
+    ) -> None:
         self.output = ""
         self.process = subprocess.Popen(
             arguments,
@@ -34,6 +44,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
 
     def __enter__(self) -> Self:

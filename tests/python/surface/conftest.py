@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def execute(folder: Path) -> Iterator[Run]:
     """Start a program in the folder; killed at the end of the test."""
     with ExitStack() as stack:
 
-        def start(*arguments: str, **environment: str) -> Command:
-            return stack.enter_context(Command(folder, *arguments, **environment))
+        def start(*arguments: str, **options: Any) -> Command:
+            return stack.enter_context(Command(folder, *arguments, **options))
 
         yield start
