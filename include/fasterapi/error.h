@@ -48,6 +48,12 @@
     X(EHTTP_SENT, -402, "the response has already been sent")                                      \
     X(EHTTP_STATUS, -403, "invalid response status")                                               \
     X(EHTTP_BODY_TOO_LARGE, -404, "request body too large")                                        \
+    X(EHTTP_HEADER_TIMEOUT, -405, "the header section was not complete within the time limit")     \
+    X(EHTTP_BODY_TIMEOUT, -406, "no byte of the request body came within the time limit")          \
+    X(EHTTP_BODY_RATE, -407, "the request body came below the minimum rate")                       \
+    X(EHTTP_WRITE_TIMEOUT, -408, "the client took no byte of its answer within the time limit")    \
+    X(EHTTP_CONNECTIONS, -409, "the limit on connections is reached")                              \
+    X(EHTTP_IN_FLIGHT, -410, "the limit on requests in flight is reached")                         \
     X(EROUTE_SYNTAX, -450, "malformed route path")                                                 \
     X(EROUTE_CONFLICT, -451, "a route with this method and path exists already")
 

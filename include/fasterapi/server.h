@@ -34,10 +34,33 @@ struct fa_limits {
     uint32_t pipeline_burst;          /* requests of one connection answered per turn */
 };
 
+/* The limits whose excess is answered, or ends a connection: X(NAME, name). Those that are not
+ * here hold a client back instead, or, as keep_alive_ms, are met by well-meaning clients. */
+#define FA_LIMIT_MAP(X)                                                                            \
+    X(REQUEST_LINE, request_line)     /* 414 */                                                    \
+    X(HEADER, header)                 /* bytes or fields; 431 */                                   \
+    X(BODY, body)                     /* 413 */                                                    \
+    X(HEADER_TIMEOUT, header_timeout) /* 408 */                                                    \
+    X(BODY_TIMEOUT, body_timeout)     /* 408; closed behind an answer that was given */            \
+    X(BODY_RATE, body_rate)           /* 408 */                                                    \
+    X(WRITE_TIMEOUT, write_timeout)   /* closed */                                                 \
+    X(CONNECTIONS, connections)       /* 503 */                                                    \
+    X(IN_FLIGHT, in_flight)           /* 503 */                                                    \
+    X(DESCRIPTORS, descriptors)       /* of the process; 503 */
+
+enum fa_limit {
+    FA_LIMIT_NONE,
+#define FA__LIMIT_ENUM(NAME, name) FA_LIMIT_##NAME,
+    FA_LIMIT_MAP(FA__LIMIT_ENUM)
+#undef FA__LIMIT_ENUM
+        FA_LIMIT_COUNT,
+};
+
 /* A request that the server answered itself, or one that it gave up, for logs. */
 struct fa_server_event {
     int status;            /* the answer, 0 when the connection was just closed */
     int error;             /* FA_E... */
+    enum fa_limit limit;   /* the one that was exceeded, or FA_LIMIT_NONE */
     struct fa_span method; /* empty when not known */
     struct fa_span target; /* empty when not known */
     struct fa_span client; /* address text */
@@ -65,10 +88,12 @@ struct fa_server_options {
 };
 
 struct fa_server_stats {
-    uint64_t accepted; /* connections */
-    uint64_t requests; /* heads handed to on_request */
-    uint64_t rejected; /* answered or closed by the server itself */
-    uint64_t timeouts; /* of any kind */
+    uint64_t accepted;                 /* connections */
+    uint64_t requests;                 /* heads handed to on_request */
+    uint64_t rejected;                 /* answered or closed by the server itself */
+    uint64_t timeouts;                 /* of any kind */
+    uint64_t keep_alive_expired;       /* connections closed because they were idle */
+    uint64_t exceeded[FA_LIMIT_COUNT]; /* by enum fa_limit; [FA_LIMIT_NONE] stays 0 */
     uint64_t bytes_in, bytes_out;
     uint32_t connections;        /* open now */
     uint32_t requests_in_flight; /* now */
@@ -84,6 +109,9 @@ FA_BEGIN_DECLS
 /* The defaults, and the tight preset. */
 FA_API void fa_limits_default(struct fa_limits *limits);
 FA_API void fa_limits_strict(struct fa_limits *limits);
+
+/* "request_line" and so on; "" for FA_LIMIT_NONE and what is no limit. Static. */
+FA_API const char *fa_limit_name(enum fa_limit limit);
 
 /* Options with every default set and `size` filled in. */
 FA_API void fa_server_options_init(struct fa_server_options *options);

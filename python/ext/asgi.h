@@ -202,7 +202,7 @@ int fa_py_call_raised(struct fa_py_exchange *ex);
     X(call_failed) /* (exception, scope, disconnected): the application raised */                  \
     X(report)      /* (sentence, scope): the application broke the protocol */                     \
     X(notice)      /* (sentence): something worth a line, once */                                  \
-    X(rejected)    /* (status, error, method, target, client): answered without the application */ \
+    X(rejected)    /* (status, error, limit, method, target, client): without the application */   \
     X(stopped)     /* (): draining is complete */                                                  \
     X(idle)        /* (): idle again, after `idle` or `calls` said otherwise */                    \
     X(limit)       /* (): max_requests is reached */                                               \

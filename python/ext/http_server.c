@@ -57,6 +57,7 @@ static void on_event(const struct fa_server_event *event, void *user)
     PyObject *args[] = {
         PyLong_FromLong(event->status),
         PyUnicode_FromString(fa_strerror(event->error)),
+        PyUnicode_FromString(fa_limit_name(event->limit)),
         text_of(event->method),
         text_of(event->target),
         peer_text(event),

@@ -127,13 +127,31 @@ PyObject *fa_py_limits_dict(const struct fa_limits *limits)
     return dict;
 }
 
+static int add_exceeded(PyObject *dict, const struct fa_server_stats *stats)
+{
+    for (int i = FA_LIMIT_NONE + 1; i < FA_LIMIT_COUNT; i++) {
+        PyObject *name = PyUnicode_FromFormat("exceeded_%s", fa_limit_name((enum fa_limit)i));
+        PyObject *number = PyLong_FromUnsignedLongLong(stats->exceeded[i]);
+        bool done = name != NULL && number != NULL && PyDict_SetItem(dict, name, number) == 0;
+        Py_XDECREF(name);
+        Py_XDECREF(number);
+        if (!done)
+            return -1;
+    }
+    return 0;
+}
+
 PyObject *fa_py_stats_dict(const struct fa_server_stats *stats)
 {
-    return Py_BuildValue(
-        "{sKsKsKsKsKsKsIsIsO}", "accepted", (unsigned long long)stats->accepted, "requests",
+    PyObject *dict = Py_BuildValue(
+        "{sKsKsKsKsKsKsKsIsIsO}", "accepted", (unsigned long long)stats->accepted, "requests",
         (unsigned long long)stats->requests, "rejected", (unsigned long long)stats->rejected,
-        "timeouts", (unsigned long long)stats->timeouts, "bytes_in",
+        "timeouts", (unsigned long long)stats->timeouts, "keep_alive_expired",
+        (unsigned long long)stats->keep_alive_expired, "bytes_in",
         (unsigned long long)stats->bytes_in, "bytes_out", (unsigned long long)stats->bytes_out,
         "connections", stats->connections, "requests_in_flight", stats->requests_in_flight,
         "accepting", stats->accepting ? Py_True : Py_False);
+    if (dict != NULL && add_exceeded(dict, stats) < 0)
+        Py_CLEAR(dict);
+    return dict;
 }

@@ -14,6 +14,7 @@ from typing import Any
 from fasterapi import _foreign, _native
 from fasterapi._config import Config
 from fasterapi._files import OpenedFile
+from fasterapi._flood import Flood
 from fasterapi._lifespan import Lifespan
 from fasterapi._listen import ListenError, bind_sockets
 from fasterapi._proxy import ForwardedFields
@@ -72,6 +73,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._attached = False
         self._native: _native.HttpServer | None = None
+        self._hooks: _Hooks | None = None
         self._last_stats: dict[str, int | bool] = {}
         self._lifespan: Lifespan | None = None
         self._drained = False
@@ -200,6 +202,7 @@ class Server:
         config, loop = self.config, asyncio.get_running_loop()
         reactor = _foreign.attach(loop)
         self._attached = True
+        self._hooks = _Hooks(self)
         reactor.task_impl = config.task_impl
         if config.spin_us > 0:
             if getattr(loop, "reactor", None) is not reactor:
@@ -209,7 +212,7 @@ class Server:
             reactor=reactor,
             app=self.app,
             context=self._context,
-            hooks=_Hooks(self),
+            hooks=self._hooks,
             state=self.state,
             root_path=config.root_path,
             limits=config.native_limits(),
@@ -294,6 +297,8 @@ class Server:
         if native is not None and not native.closed:
             self._last_stats = native.stats()
             native.close()
+            if self._hooks is not None:
+                self._hooks.close()
             for sock in self.config.sockets or ():
                 sock.close()
         if self._attached and loop is not None:
@@ -333,6 +338,7 @@ class _Hooks:
     def __init__(self, server: Server) -> None:
         config = server.config
         self._server = server
+        self._flood = Flood(asyncio.get_running_loop(), logger)
         self.access: Callable[..., None] | None = None
         if config.access_log and access_logger.hasHandlers():
             self.access = access_logger.info
@@ -369,16 +375,31 @@ class _Hooks:
         """Something the operator should know once."""
         logger.warning(sentence)
 
-    def rejected(self, status: int, error: str, method: str, target: str, client: str) -> None:
-        """The server answered, or closed a connection, without the application."""
-        if status == 0:
-            logger.debug("%s - connection closed: %s", _printable(client), error)
+    def rejected(
+        self, status: int, error: str, limit: str, method: str, target: str, client: str
+    ) -> None:
+        """The server answered, or closed a connection, without the application.
+
+        ``limit`` names the limit that was exceeded; empty when it was something else.
+        """
+        client = _printable(client)
+        if limit == "in_flight":
+            line = f"Exceeded concurrency limit. ({client})"  # uvicorn's words
         elif status == 400:
-            logger.warning("Invalid HTTP request received. (%s: %s)", _printable(client), error)
-        elif status == 503:
-            logger.warning("Exceeded concurrency limit. (%s)", _printable(client))
+            line = f"Invalid HTTP request received. ({client}: {error})"
+        elif status == 0:
+            line = f"{client} - connection closed: {error}"
         else:
-            logger.warning("%s - answered %d: %s", _printable(client), status, error)
+            line = f"{client} - answered {status}: {error}"
+        if limit:
+            # Who exceeds limits does so as often as he likes.
+            self._flood.log(error, line)
+        else:
+            logger.log(logging.DEBUG if status == 0 else logging.WARNING, "%s", line)
+
+    def close(self) -> None:
+        """The server has ended."""
+        self._flood.close()
 
     def stopped(self) -> None:
         """Listeners and connections are gone."""

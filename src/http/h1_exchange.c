@@ -85,7 +85,7 @@ static int refuse_head(struct fa__conn *conn, int *err)
     }
     if (server->limits.requests_in_flight != 0 &&
         server->in_flight >= server->limits.requests_in_flight) {
-        *err = FA_EOVERFLOW;
+        *err = FA_EHTTP_IN_FLIGHT;
         return 503;
     }
     return 0;
@@ -120,7 +120,7 @@ enum fa__step fa__conn_step_head(struct fa__conn *conn)
     struct fa_span in = fa__conn_input(conn);
     conn->stalled = false;
     if (FA_UNLIKELY(conn->refused))
-        return fa__conn_fail(conn, 503, FA_EOVERFLOW);
+        return fa__conn_fail(conn, 503, FA_EHTTP_CONNECTIONS);
     if (in.len == 0)
         return idle(conn);
     if (fa__conn_output(conn) > server->limits.write_high_water) {

@@ -13,6 +13,7 @@
  *   any       write_timeout_ms since output last moved, while some is blocked */
 #include "http/h1_conn.h"
 
+#include <fasterapi/log.h>
 #include <time.h>
 
 /* RFC 9112 section 9.6 names no time; long enough for a client to read the answer. */
@@ -46,22 +47,31 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static uint64_t body_idle_deadline(const struct fa__conn *conn)
+{
+    uint64_t wanted_ns = conn->body.wanted_ns;
+    uint64_t last_ns = conn->last_in_ns > wanted_ns ? conn->last_in_ns : wanted_ns;
+    return after_ms(last_ns, conn->server->limits.body_timeout_ms);
+}
+
 /* The minimum rate is an allowance of time: a grace, and one second more for every
  * body_min_rate bytes that came. */
-static uint64_t body_deadline(const struct fa__conn *conn)
+static uint64_t body_rate_deadline(const struct fa__conn *conn)
 {
     const struct fa_limits *limits = &conn->server->limits;
     const struct fa__body *body = &conn->body;
-    if (body->done || conn->req->paused)
-        return 0;
-    uint64_t last_ns = conn->last_in_ns > body->wanted_ns ? conn->last_in_ns : body->wanted_ns;
-    uint64_t idle_ns = after_ms(last_ns, limits->body_timeout_ms);
     if (limits->body_min_rate == 0)
-        return idle_ns;
+        return 0;
     uint32_t grace_ms = limits->body_timeout_ms != 0 ? limits->body_timeout_ms : RATE_GRACE_MS;
     uint64_t earned_s = body->received / limits->body_min_rate;
-    uint64_t rate_ns = after_ms(body->wanted_ns, grace_ms) + earned_s * 1000 * NS_PER_MS;
-    return earlier(idle_ns, rate_ns);
+    return after_ms(body->wanted_ns, grace_ms) + earned_s * 1000 * NS_PER_MS;
+}
+
+static uint64_t body_deadline(const struct fa__conn *conn)
+{
+    if (conn->body.done || conn->req->paused)
+        return 0;
+    return earlier(body_idle_deadline(conn), body_rate_deadline(conn));
 }
 
 static uint64_t read_deadline(const struct fa__conn *conn)
@@ -105,8 +115,28 @@ static void write_timed_out(struct fa__conn *conn)
     if (conn->out.sent != before || conn->doom != 0)
         return;
     conn->server->timeouts++;
-    fa__conn_report(conn, 0, FA_ETIMEDOUT);
+    fa__conn_report(conn, 0, FA_EHTTP_WRITE_TIMEOUT);
+    /* A head that waits behind the output has had its report with that. */
+    if (conn->req != NULL && !conn->req->begun)
+        fa__request_detach(conn->req);
     conn->doom = FA_ETIMEDOUT;
+}
+
+static void keep_alive_expired(struct fa__conn *conn)
+{
+    struct fa_span client = fa__addr_span(&conn->client);
+    conn->server->timeouts++;
+    conn->server->keep_alive_expired++;
+    fa_log(FA_LOG_DEBUG, "%.*s:%d: closed, idle for the keep-alive time", (int)client.len,
+           client.ptr, conn->client.port);
+    (void)fa__conn_finish(conn, false);
+}
+
+static int body_overdue(const struct fa__conn *conn)
+{
+    uint64_t idle_ns = body_idle_deadline(conn);
+    bool idle = idle_ns != 0 && idle_ns <= conn->read_deadline_ns;
+    return idle ? FA_EHTTP_BODY_TIMEOUT : FA_EHTTP_BODY_RATE;
 }
 
 static void read_timed_out(struct fa__conn *conn)
@@ -120,18 +150,23 @@ static void read_timed_out(struct fa__conn *conn)
         /* The request that crosses with our close would be lost. */
         if (fa__conn_fill(conn) || conn->doom != 0)
             return;
-        conn->server->timeouts++;
-        (void)fa__conn_finish(conn, false);
+        keep_alive_expired(conn);
         return;
     case FA__CONN_HEAD:
+        if (fa__conn_fill(conn) || conn->doom != 0)
+            return;
+        conn->server->timeouts++;
+        (void)fa__conn_fail(conn, 408, FA_EHTTP_HEADER_TIMEOUT);
+        return;
     case FA__CONN_EXCHANGE:
         if (fa__conn_fill(conn) || conn->doom != 0)
             return;
         conn->server->timeouts++;
-        (void)fa__conn_fail(conn, 408, FA_ETIMEDOUT);
+        (void)fa__conn_fail(conn, 408, body_overdue(conn));
         return;
     case FA__CONN_DISCARD:
         conn->server->timeouts++;
+        fa__conn_report(conn, 0, FA_EHTTP_BODY_TIMEOUT);
         (void)fa__conn_finish(conn, true);
         return;
     default: /* LINGER: the answer was sent, and the peer does not close: that is its right */

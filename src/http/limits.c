@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* limits.c - the two presets of the server's limits, and what a 0 means where "none" would
- * make no sense. Pure but for RLIMIT_NOFILE. */
+/* limits.c - the two presets of the server's limits, what a 0 means where "none" would make no
+ * sense, and which error says that which limit was exceeded. Pure but for RLIMIT_NOFILE. */
 #include "http/server_int.h"
 
 #include <sys/resource.h>
@@ -40,6 +40,45 @@ void fa_limits_strict(struct fa_limits *limits)
     limits->write_timeout_ms = 30000;
     limits->connections = 10240;
     limits->requests_in_flight = 10000;
+}
+
+const char *fa_limit_name(enum fa_limit limit)
+{
+    static const char *const names[FA_LIMIT_COUNT] = {
+#define NAME_OF(NAME, name) [FA_LIMIT_##NAME] = #name,
+        FA_LIMIT_MAP(NAME_OF)
+#undef NAME_OF
+    };
+    bool known = limit > FA_LIMIT_NONE && limit < FA_LIMIT_COUNT;
+    return known ? names[limit] : "";
+}
+
+enum fa_limit fa__limit_of_error(int err)
+{
+    switch (err) {
+    case FA_EH1_LINE_TOO_LONG:
+        return FA_LIMIT_REQUEST_LINE;
+    case FA_EH1_HEADERS_TOO_LARGE:
+        return FA_LIMIT_HEADER;
+    case FA_EHTTP_BODY_TOO_LARGE:
+        return FA_LIMIT_BODY;
+    case FA_EHTTP_HEADER_TIMEOUT:
+        return FA_LIMIT_HEADER_TIMEOUT;
+    case FA_EHTTP_BODY_TIMEOUT:
+        return FA_LIMIT_BODY_TIMEOUT;
+    case FA_EHTTP_BODY_RATE:
+        return FA_LIMIT_BODY_RATE;
+    case FA_EHTTP_WRITE_TIMEOUT:
+        return FA_LIMIT_WRITE_TIMEOUT;
+    case FA_EHTTP_CONNECTIONS:
+        return FA_LIMIT_CONNECTIONS;
+    case FA_EHTTP_IN_FLIGHT:
+        return FA_LIMIT_IN_FLIGHT;
+    case FA_EMFILE:
+        return FA_LIMIT_DESCRIPTORS;
+    default:
+        return FA_LIMIT_NONE;
+    }
 }
 
 static uint32_t connections_possible(void)

@@ -52,15 +52,21 @@ static void on_accept(struct fa__listener *listener, int fd, const struct fa__ad
         pause_accepting(server);
 }
 
-static void on_refuse(struct fa__listener *listener, int fd, void *user)
+static void on_refuse(struct fa__listener *listener, int fd, const struct fa__addr *client,
+                      void *user)
 {
     (void)listener;
-    struct fa_server *server = user;
-    server->rejected++;
     /* Nothing depends on whether it arrives. */
     ssize_t sent = fa__socket_send(fd, FA_SPAN("HTTP/1.1 503 Service Unavailable\r\n"
                                                "content-length: 0\r\nconnection: close\r\n\r\n"));
     (void)sent;
+    struct fa_server_event event = {
+        .status = 503,
+        .error = FA_EMFILE,
+        .client = fa__addr_span(client),
+        .client_port = client->port,
+    };
+    fa__server_report(user, &event);
 }
 
 /* ---- life
@@ -302,15 +308,34 @@ void fa__server_refresh_date(struct fa_server *server)
     server->date_valid_until_ns = fa_now_ns() + NS_PER_S - (uint64_t)wall.tv_nsec;
 }
 
-void fa__server_report(struct fa_server *server, const struct fa_server_event *event)
+/* For a program that takes no events. Clients decide how many there are, so there is a line a
+ * second at most, which says how many it stands for. */
+static void log_exceeded(struct fa_server *server, const struct fa_server_event *event)
+{
+    uint64_t now_ns = fa_reactor_now_ns(server->reactor);
+    server->unlogged++;
+    if (server->logged_ns != 0 && now_ns - server->logged_ns < NS_PER_S)
+        return;
+    fa_log(FA_LOG_WARNING, "%.*s:%d: %s, answered %d; %llu since the last line",
+           (int)event->client.len, event->client.ptr, event->client_port, fa_strerror(event->error),
+           event->status, (unsigned long long)server->unlogged);
+    server->logged_ns = now_ns;
+    server->unlogged = 0;
+}
+
+void fa__server_report(struct fa_server *server, struct fa_server_event *event)
 {
     server->rejected++;
-    if (server->callbacks.on_event != NULL) {
+    event->limit = fa__limit_of_error(event->error);
+    if (event->limit != FA_LIMIT_NONE)
+        server->exceeded[event->limit]++;
+    if (server->callbacks.on_event != NULL)
         server->callbacks.on_event(event, server->user);
-        return;
-    }
-    fa_log(FA_LOG_INFO, "%.*s:%d: %s, answered %d", (int)event->client.len, event->client.ptr,
-           event->client_port, fa_strerror(event->error), event->status);
+    else if (event->limit != FA_LIMIT_NONE)
+        log_exceeded(server, event);
+    else
+        fa_log(FA_LOG_INFO, "%.*s:%d: %s, answered %d", (int)event->client.len, event->client.ptr,
+               event->client_port, fa_strerror(event->error), event->status);
 }
 
 void fa_server_get_limits(const struct fa_server *server, struct fa_limits *out)
@@ -325,10 +350,12 @@ void fa_server_get_stats(const struct fa_server *server, struct fa_server_stats 
         .requests = server->requests,
         .rejected = server->rejected,
         .timeouts = server->timeouts,
+        .keep_alive_expired = server->keep_alive_expired,
         .bytes_in = server->bytes_in,
         .bytes_out = server->bytes_out,
         .connections = server->conn_count,
         .requests_in_flight = server->in_flight,
         .accepting = !server->draining && !server->accept_paused,
     };
+    memcpy(out->exceeded, server->exceeded, sizeof(out->exceeded));
 }

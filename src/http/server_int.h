@@ -51,18 +51,25 @@ struct fa_server {
     size_t date_len, server_len; /* of the two lines; 0 when switched off */
     char *lines;
 
-    uint64_t accepted, requests, rejected, timeouts, bytes_in, bytes_out;
+    uint64_t accepted, requests, rejected, timeouts, keep_alive_expired, bytes_in, bytes_out;
+    uint64_t exceeded[FA_LIMIT_COUNT];
+    uint64_t logged_ns; /* when a line about a limit was last written; 0 never */
+    uint64_t unlogged;  /* events about limits since then */
 };
 
 /* 0 becomes the default where "no limit" makes no sense, and the connection limit is derived
  * from RLIMIT_NOFILE where none is given. */
 void fa__limits_normalise(struct fa_limits *limits);
 
+/* The limit that `err` is about, or FA_LIMIT_NONE. */
+enum fa_limit fa__limit_of_error(int err);
+
 /* Brings the date in `lines` up to date; reads the wall clock once a second at most. */
 void fa__server_refresh_date(struct fa_server *server);
 
-/* Counts and reports an answer or a close that the application did not decide. */
-void fa__server_report(struct fa_server *server, const struct fa_server_event *event);
+/* Counts and reports an answer or a close that the application did not decide; fills in
+ * `limit`. */
+void fa__server_report(struct fa_server *server, struct fa_server_event *event);
 
 /* A connection was freed: accept again, or stop. */
 void fa__server_conn_gone(struct fa_server *server, bool refused);

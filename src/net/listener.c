@@ -129,7 +129,7 @@ static enum accepted refuse_one(struct fa__listeners *group, struct fa__listener
         return ACCEPTED_NONE;
     }
     if (group->callbacks.on_refuse != NULL)
-        group->callbacks.on_refuse(listener, fd, group->user);
+        group->callbacks.on_refuse(listener, fd, &client, group->user);
     fa__socket_close(fd);
     refill_reserve(group);
     return ACCEPTED_ONE;

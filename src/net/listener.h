@@ -22,7 +22,8 @@ struct fa__listeners_callbacks {
     /* May be NULL. The process has run out of descriptors and this connection was accepted
      * on the reserve: answer it with one fa__socket_send if at all. The listener closes `fd`
      * when the callback returns. */
-    void (*on_refuse)(struct fa__listener *listener, int fd, void *user);
+    void (*on_refuse)(struct fa__listener *listener, int fd, const struct fa__addr *client,
+                      void *user);
 };
 
 struct fa__listeners {

@@ -306,6 +306,7 @@ TEST(requests_in_flight)
     CHECK(rig.got_eof);
     CHECK_INT(rig.events, 1);
     CHECK_INT(rig.last_event.status, 503);
+    CHECK_INT(rig.last_event.limit, FA_LIMIT_IN_FLIGHT);
     CHECK_INT(rig.requests, 1);
     rig_close_client();
     rig.client = first;

@@ -5,11 +5,28 @@
 
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
 
+static struct fa_server_stats stats(void)
+{
+    struct fa_server_stats out;
+    fa_server_get_stats(rig.server, &out);
+    return out;
+}
+
 static uint64_t timeouts(void)
 {
-    struct fa_server_stats stats;
-    fa_server_get_stats(rig.server, &stats);
-    return stats.timeouts;
+    return stats().timeouts;
+}
+
+/* One event with that answer, and its counter. */
+static void check_exceeded(int status, int error, enum fa_limit limit)
+{
+    CHECK_INT(rig.events, 1);
+    CHECK_INT(rig.last_event.status, status);
+    CHECK_INT(rig.last_event.error, error);
+    CHECK_INT(rig.last_event.limit, limit);
+    CHECK_INT(stats().exceeded[limit], 1);
+    CHECK_INT(stats().rejected, 1);
+    CHECK_INT(stats().timeouts, 1);
 }
 
 TEST(keep_alive_before_the_first_request)
@@ -20,6 +37,9 @@ TEST(keep_alive_before_the_first_request)
     RIG_UNTIL(rig.got_eof);
     GOT("");
     CHECK_INT(timeouts(), 1);
+    CHECK_INT(stats().keep_alive_expired, 1);
+    CHECK_INT(rig.events, 0); /* nobody has done anything wrong */
+    CHECK_INT(stats().rejected, 0);
     rig_down();
 }
 
@@ -93,8 +113,7 @@ TEST(header_timeout)
         rig_read();
     }
     CHECK(rig_got_contains("HTTP/1.1 408 Request Timeout\r\n"));
-    CHECK_INT(rig.last_event.status, 408);
-    CHECK_INT(timeouts(), 1);
+    check_exceeded(408, FA_EHTTP_HEADER_TIMEOUT, FA_LIMIT_HEADER_TIMEOUT);
     rig_down();
 }
 
@@ -106,6 +125,7 @@ TEST(body_timeout)
     rig_send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
     RIG_UNTIL(rig.got_eof);
     CHECK(rig_got_contains("HTTP/1.1 408 "));
+    check_exceeded(408, FA_EHTTP_BODY_TIMEOUT, FA_LIMIT_BODY_TIMEOUT);
     CHECK_INT(rig.body_bytes, 5);
     CHECK_INT(rig.disconnects, 1);
     CHECK_INT(rig.dones, 1);
@@ -180,6 +200,7 @@ TEST(body_min_rate)
     }
     CHECK(rig_got_contains("HTTP/1.1 408 "));
     CHECK(rig.body_bytes > 1);
+    check_exceeded(408, FA_EHTTP_BODY_RATE, FA_LIMIT_BODY_RATE);
     rig_down();
 }
 
@@ -192,6 +213,7 @@ TEST(discarding_is_bounded_in_time)
     CHECK_INT(fa_response_send(rig.req, 200, NULL, 0, FA_SPAN("no")), 0);
     RIG_UNTIL(rig.got_eof);
     GOT(OK_HEAD(2) "\r\nno");
+    check_exceeded(0, FA_EHTTP_BODY_TIMEOUT, FA_LIMIT_BODY_TIMEOUT);
     rig_down();
 }
 
@@ -213,8 +235,34 @@ TEST(write_timeout)
         rig_turn(10000000);
     }
     CHECK_INT(rig.disconnects, 1);
-    CHECK_INT(timeouts(), 1);
-    CHECK_INT(rig.last_event.error, FA_ETIMEDOUT);
+    check_exceeded(0, FA_EHTTP_WRITE_TIMEOUT, FA_LIMIT_WRITE_TIMEOUT);
+    rig_down();
+}
+
+/* One event, though a part of the next request waits behind the answer. */
+TEST(write_timeout_with_half_a_request_behind)
+{
+    static char data[40000];
+    rig_init(rig_wait);
+    rig.options.limits.write_timeout_ms = 10;
+    rig.options.limits.write_high_water = 1000000;
+    rig_up();
+    int size = 1;
+    CHECK_INT(setsockopt(rig.client, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+    for (int sent = 0; sent < 20; sent++) {
+        rig_send(GET("/"));
+        rig_turn(0);
+        CHECK_INT(fa_response_send(rig.req, 200, NULL, 0, fa_span(data, sizeof(data))), 0);
+        rig_turn(0);
+    }
+    rig_send("GET /half HT");
+    uint64_t limit_ns = fa_now_ns() + (uint64_t)RIG_PATIENCE_NS;
+    while (stats().connections > 0) {
+        CHECK(fa_now_ns() < limit_ns);
+        rig_turn(10000000);
+    }
+    CHECK_INT(rig.requests, 20);
+    check_exceeded(0, FA_EHTTP_WRITE_TIMEOUT, FA_LIMIT_WRITE_TIMEOUT);
     rig_down();
 }
 
@@ -266,6 +314,7 @@ int main(void)
     RUN(body_min_rate);
     RUN(discarding_is_bounded_in_time);
     RUN(write_timeout);
+    RUN(write_timeout_with_half_a_request_behind);
     RUN(keep_alive_does_not_cut_an_answer_off);
     RUN(no_timer_per_request);
     return check_report();

@@ -64,8 +64,28 @@ TEST(connections_follow_the_descriptor_limit)
     CHECK_INT(small.connections, 10);
 }
 
+TEST(limits_have_names)
+{
+    CHECK_SPAN(fa_span_str(fa_limit_name(FA_LIMIT_REQUEST_LINE)), "request_line");
+    CHECK_SPAN(fa_span_str(fa_limit_name(FA_LIMIT_DESCRIPTORS)), "descriptors");
+    CHECK_SPAN(fa_span_str(fa_limit_name(FA_LIMIT_NONE)), "");
+    CHECK_SPAN(fa_span_str(fa_limit_name(FA_LIMIT_COUNT)), "");
+}
+
+/* Each limit has one error, so that a log line can name it. */
+TEST(each_limit_has_its_error)
+{
+    int found[FA_LIMIT_COUNT] = {0};
+    for (int err = 0; err > -500; err--)
+        found[fa__limit_of_error(err)]++;
+    for (int limit = FA_LIMIT_NONE + 1; limit < FA_LIMIT_COUNT; limit++)
+        CHECK_INT(found[limit], 1);
+}
+
 int main(void)
 {
+    RUN(limits_have_names);
+    RUN(each_limit_has_its_error);
     RUN(presets);
     RUN(zero_is_the_default_where_none_makes_no_sense);
     RUN(connections_follow_the_descriptor_limit);

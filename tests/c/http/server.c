@@ -164,6 +164,8 @@ TEST(a_connection_too_many_is_told)
     RIG_UNTIL(rig.got_eof);
     CHECK(rig_got_contains("HTTP/1.1 503 Service Unavailable\r\n"));
     CHECK_INT(rig.last_event.status, 503);
+    CHECK_INT(rig.last_event.error, FA_EHTTP_CONNECTIONS);
+    CHECK_INT(stats().exceeded[FA_LIMIT_CONNECTIONS], 1);
     close(second);
     use(first);
     rig_send(GET("/"));
@@ -265,6 +267,12 @@ TEST(no_descriptors)
         count++;
     RIG_UNTIL(rig.got_eof);
     CHECK(rig_got_contains("HTTP/1.1 503 "));
+    CHECK_INT(rig.events, 1);
+    CHECK_INT(rig.last_event.status, 503);
+    CHECK_INT(rig.last_event.limit, FA_LIMIT_DESCRIPTORS);
+    CHECK(rig.last_event.client_port > 0);
+    CHECK_INT(stats().exceeded[FA_LIMIT_DESCRIPTORS], 1);
+    CHECK_INT(stats().rejected, 1);
     while (count > 0)
         close(held[--count]);
     CHECK_INT(setrlimit(RLIMIT_NOFILE, &saved), 0);
@@ -281,6 +289,70 @@ static void drop_log(enum fa_log_level level, const char *text, void *user)
     (void)level;
     (void)text;
     (void)user;
+}
+
+static void drain_on_event(const struct fa_server_event *event, void *user)
+{
+    rig_on_event(event, user);
+    fa_server_drain(rig.server, 0);
+}
+
+/* An event may come while a listener accepts, and may end the server. */
+TEST(drain_from_an_event)
+{
+    rig_init(rig_wait);
+    rig.options.limits.connections = 1;
+    rig.options.callbacks.on_event = drain_on_event;
+    rig_up_without_client();
+    CHECK_INT(fa_server_listen_tcp(rig.server, "127.0.0.1", 0, 0), 0);
+    int first = tcp_connect();
+    use(tcp_connect());
+    RIG_UNTIL(rig.got_eof);
+    CHECK(rig_got_contains("HTTP/1.1 503 "));
+    rig_close_client();
+    RIG_UNTIL(rig.stopped == 1);
+    CHECK_INT(fa_server_port(rig.server), 0);
+    close(first);
+    rig_down();
+}
+
+static char lines[4][256];
+static int line_count;
+
+static void keep_line(enum fa_log_level level, const char *text, void *user)
+{
+    (void)user;
+    CHECK_INT(level, FA_LOG_WARNING);
+    CHECK(line_count < 4);
+    snprintf(lines[line_count++], sizeof(lines[0]), "%s", text);
+}
+
+/* Without on_event a flood is a line now and then. */
+TEST(a_flood_is_not_a_flood_of_lines)
+{
+    enum { CROWD = 20 };
+    line_count = 0;
+    rig_init(rig_wait);
+    rig.options.limits.connections = 1;
+    rig.options.callbacks.on_event = NULL;
+    rig_up();
+    fa_log_set_sink(keep_line, NULL);
+    uint64_t begin_ns = fa_now_ns();
+    CHECK_INT(fa_server_listen_tcp(rig.server, "127.0.0.1", 0, 0), 0);
+    int first = rig.client;
+    for (int i = 0; i < CROWD; i++) {
+        use(tcp_connect());
+        RIG_UNTIL(rig.got_eof);
+        rig_close_client();
+    }
+    fa_log_set_sink(NULL, NULL);
+    CHECK_INT(stats().exceeded[FA_LIMIT_CONNECTIONS], CROWD);
+    CHECK(line_count >= 1);
+    CHECK((uint64_t)line_count <= 1 + (fa_now_ns() - begin_ns) / 1000000000);
+    CHECK(strstr(lines[0], ": the limit on connections is reached, answered 503; 1 since the") !=
+          NULL);
+    close(first);
+    rig_down();
 }
 
 /* A connection that there is no memory for is closed; the one there is lives on. */
@@ -600,6 +672,8 @@ int main(void)
     RUN(refused_connections_do_not_take_the_room);
     RUN(adopted_tcp_sends_at_once);
     RUN(no_descriptors);
+    RUN(drain_from_an_event);
+    RUN(a_flood_is_not_a_flood_of_lines);
     RUN(no_memory_for_a_connection);
     RUN(drain_without_connections);
     RUN(drain_finishes_what_is_in_flight);

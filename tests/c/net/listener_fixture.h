@@ -36,7 +36,8 @@ static void on_accept(struct fa__listener *listener, int fd, const struct fa__ad
         in_accept();
 }
 
-static void on_refuse(struct fa__listener *listener, int fd, void *user)
+static void on_refuse(struct fa__listener *listener, int fd, const struct fa__addr *client,
+                      void *user)
 {
     (void)listener;
     (void)user;
