@@ -18,6 +18,10 @@ FA_BEGIN_DECLS
 /* Installs the process's sink; NULL restores the default. Call before threads start. */
 FA_API void fa_log_set_sink(fa_log_fn *sink, void *user);
 
+/* The default sink: "fasterapi: WARNING: text" and a newline, on standard error. For a sink that
+ * cannot do what it should. `user` is ignored. */
+FA_API void fa_log_to_stderr(enum fa_log_level level, const char *text, void *user);
+
 /* Messages below `level` are dropped before they are formatted. Default FA_LOG_WARNING.
  * Call before threads start. */
 FA_API void fa_log_set_level(enum fa_log_level level);

@@ -232,6 +232,7 @@ struct fa_py_server {
     uint32_t calls;            /* that have not ended */
     struct fa_task close_task; /* closes after the callback that asked for it */
     unsigned long thread;      /* the loop's */
+    bool kept;                 /* has a reference to itself until close_task has run */
     bool idle_wanted;          /* somebody found it busy: hook_idle is called once it is not */
     bool upgrade_noticed;
     bool websocket_noticed;

@@ -111,6 +111,10 @@ static void close_now(struct fa_py_server *server)
      * shared description: the copy is left to the end of the process. */
     if (saved != NULL)
         fa_py_restore_exception(saved);
+    if (server->kept) {
+        server->kept = false;
+        Py_DECREF((PyObject *)server);
+    }
 }
 
 static void on_reactor_close(struct fa_py_attachment *attachment)
@@ -307,9 +311,17 @@ static int server_clear(PyObject *self)
     return 0;
 }
 
+/* A turn can come here from a callback of this very server, when the collector runs while that
+ * writes a line to the log: then the server lives until the callback is over. */
 static void server_finalize(PyObject *self)
 {
-    close_now(server_of(self));
+    struct fa_py_server *server = server_of(self);
+    if (server->server != NULL && fa_py_reactor_in_turn(server->host)) {
+        server->kept = true;
+        Py_INCREF(self);
+        fa_task_post(fa_py_reactor_get(server->host), &server->close_task, FA_PRIORITY_HIGH);
+    } else
+        close_now(server);
     /* What ends later finds the Python side of the hooks half torn down. */
     clear_hooks(server_of(self));
 }

@@ -24,14 +24,19 @@ static PyObject *module_features(PyObject *module, PyObject *unused)
     return PyUnicode_FromString(fa_features());
 }
 
+PyDoc_STRVAR(log_doc, "log(level, text, gil=True)\n--\n\n"
+                      "Log a line as the C library does, with or without the GIL. For tests.");
+
 static PyMethodDef module_methods[] = {
     {"version", module_version, METH_NOARGS, version_doc},
     {"features", module_features, METH_NOARGS, features_doc},
+    {"log", fa_py_log, METH_VARARGS, log_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static int (*const init_functions[])(PyObject *module, struct fa_py_state *state) = {
-    fa_py_init_reactor, fa_py_init_selector, fa_py_init_loop, fa_py_init_task, fa_py_init_asgi,
+    fa_py_init_log,  fa_py_init_reactor, fa_py_init_selector,
+    fa_py_init_loop, fa_py_init_task,    fa_py_init_asgi,
 };
 
 static int intern_names(struct fa_py_state *state)

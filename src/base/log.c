@@ -27,19 +27,19 @@ static const char *level_name(enum fa_log_level level)
     return "?";
 }
 
-static void to_stderr(enum fa_log_level level, const char *text, void *user)
+void fa_log_to_stderr(enum fa_log_level level, const char *text, void *user)
 {
     (void)user;
     fprintf(stderr, "fasterapi: %s: %s\n", level_name(level), text);
 }
 
-static fa_log_fn *sink_fn = to_stderr;
+static fa_log_fn *sink_fn = fa_log_to_stderr;
 static void *sink_user;
 static enum fa_log_level threshold = FA_LOG_WARNING;
 
 void fa_log_set_sink(fa_log_fn *sink, void *user)
 {
-    sink_fn = sink != NULL ? sink : to_stderr;
+    sink_fn = sink != NULL ? sink : fa_log_to_stderr;
     sink_user = sink != NULL ? user : NULL;
 }
 
