@@ -152,8 +152,9 @@ FA_API int fa_server_adopt(struct fa_server *server, int fd) FA_MUST_CHECK;
 /* The port of the first TCP listener, 0 when there is none. */
 FA_API uint16_t fa_server_port(const struct fa_server *server);
 
-/* Accepts what waits in the kernel's queues, stops listening, finishes what is in flight, then
- * on_stopped; begins in the next turn. grace_ms: after that what is left is closed at once; 0
+/* Accepts what waits in the kernel's queues, stops listening, finishes what is in flight, and
+ * waits a quarter of a second for the first request of a connection that has just come; then
+ * on_stopped. Begins in the next turn. grace_ms: after that what is left is closed at once; 0
  * waits for ever. A second call may shorten it. */
 FA_API void fa_server_drain(struct fa_server *server, uint32_t grace_ms);
 

@@ -310,7 +310,11 @@ static void drive(struct fa__conn *conn, bool may_wait)
     if (conn->busy)
         return;
     conn->busy = true;
-    conn->burst = 0;
+    uint64_t turn_ns = fa_reactor_now_ns(conn->server->reactor);
+    if (conn->burst_turn_ns != turn_ns) {
+        conn->burst_turn_ns = turn_ns;
+        conn->burst = 0;
+    }
     if (FA_UNLIKELY(conn->timer_fired))
         fa__conn_time_out(conn);
     run_steps(conn);

@@ -74,7 +74,8 @@ struct fa__conn {
     bool local_known; /* `local` is filled */
     int doom;         /* != 0: FA_E..., the connection must die */
     uint32_t served;  /* requests */
-    uint32_t burst;   /* requests begun in this drive */
+    uint32_t burst;   /* requests begun in the turn that began at burst_turn_ns */
+    uint64_t burst_turn_ns;
 
     struct fa__outq out;
     /* Input. [0, in_pinned) holds the head of the current request, [in_start, in.len) was not
@@ -191,6 +192,8 @@ uint64_t fa__conn_now_ns(const struct fa__conn *conn);
 /* Recomputes the deadlines and arms the timer where it would fire too late. */
 void fa__conn_settle_timer(struct fa__conn *conn);
 void fa__conn_on_timer(struct fa_timer *timer);
+/* Whether it was accepted a moment ago, so that its first request may be on its way. */
+bool fa__conn_is_fresh(const struct fa__conn *conn);
 /* Acts on the deadlines that have passed; part of a drive. */
 void fa__conn_time_out(struct fa__conn *conn);
 

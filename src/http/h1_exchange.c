@@ -4,7 +4,7 @@
  * IDLE and HEAD parse; a complete head begins the exchange and calls on_request. The next
  * request of the same connection is looked at only when the exchange before it is over, so
  * answers cannot overtake each other and garbage behind a request cannot harm its answer.
- * At most pipeline_burst requests are begun in one drive; then others have their turn.
+ * At most pipeline_burst requests are begun in one turn; then others have theirs.
  *
  * The end of the input stream counts only when everything before it was handled: the client
  * that sends a request and shuts its side gets an answer that is given at once. After that it
@@ -20,11 +20,13 @@ static enum fa__step idle(struct fa__conn *conn)
     if (conn->eof)
         return fa__conn_finish(conn, false);
     if (conn->server->draining) {
-        if (conn->last_look)
+        if (!conn->last_look) {
+            conn->last_look = true;
+            fa__conn_fill(conn);
+            return FA__STEP_AGAIN;
+        }
+        if (!fa__conn_is_fresh(conn))
             return fa__conn_finish(conn, false);
-        conn->last_look = true;
-        fa__conn_fill(conn);
-        return FA__STEP_AGAIN;
     }
     return FA__STEP_WAIT;
 }

@@ -42,15 +42,12 @@ bool fa__conn_hold(struct fa__conn *conn)
     return true;
 }
 
-/* Writing runs user code, which may end any connection, also one of the batch: that takes itself
- * off the list. */
+/* Writing runs user code, which may end any connection: that takes itself off the list. None is
+ * added meanwhile, since only input leads to that. */
 static void release(struct fa_server *server)
 {
-    struct fa_list batch;
-    fa_list_init(&batch);
-    fa_list_splice_back(&batch, &server->held);
     struct fa_list *node;
-    while ((node = fa_list_pop_front(&batch)) != NULL)
+    while ((node = fa_list_pop_front(&server->held)) != NULL)
         fa__conn_write_out(FA_CONTAINER_OF(node, struct fa__conn, held_link));
 }
 

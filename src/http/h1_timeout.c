@@ -5,7 +5,8 @@
  * When it fires early it arms itself again. So a busy connection costs no timer operation per
  * request, only one now and then.
  *
- *   IDLE      keep_alive_ms since the last exchange (or the accept)
+ *   IDLE      keep_alive_ms since the last exchange (or the accept); FRESH_MS since the accept
+ *             where the server drains
  *   HEAD      header_timeout_ms since its first byte
  *   EXCHANGE  body_timeout_ms since the last byte, and body_min_rate, while the body is wanted
  *   DISCARD   body_timeout_ms in all
@@ -22,6 +23,10 @@
 
 /* Time a body may take before its rate is judged, where body_timeout_ms does not say. */
 #define RATE_GRACE_MS 10000
+
+/* How long a connection may take to its first request where the server drains: a round trip and
+ * the client's own delay. Closing at once would lose a request that is on its way. */
+#define FRESH_MS 250
 
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -79,6 +84,8 @@ static uint64_t read_deadline(const struct fa__conn *conn)
     const struct fa_server *server = conn->server;
     switch ((enum fa__conn_state)conn->state) {
     case FA__CONN_IDLE:
+        if (server->draining && conn->served == 0)
+            return after_ms(conn->since_ns, FRESH_MS);
         return after_ms(conn->since_ns, server->limits.keep_alive_ms);
     case FA__CONN_HEAD:
         return after_ms(conn->since_ns, server->limits.header_timeout_ms);
@@ -91,6 +98,11 @@ static uint64_t read_deadline(const struct fa__conn *conn)
     default:
         return 0;
     }
+}
+
+bool fa__conn_is_fresh(const struct fa__conn *conn)
+{
+    return conn->served == 0 && fa__conn_now_ns(conn) < after_ms(conn->since_ns, FRESH_MS);
 }
 
 void fa__conn_settle_timer(struct fa__conn *conn)

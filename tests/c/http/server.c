@@ -429,6 +429,33 @@ TEST(drain_closes_idle_connections)
     rig_down();
 }
 
+/* A connection that has just come is given a moment for its first request, and no more. */
+TEST(drain_waits_for_a_first_request)
+{
+    rig_init(rig_echo_target);
+    rig_up();
+    rig_turn(0);
+    fa_server_drain(rig.server, 0);
+    rig_settle();
+    CHECK(!rig.got_eof);
+    TALK(GET("/first"), OK_HEAD(6) "connection: close\r\n\r\n/first");
+    CHECK(rig.got_eof);
+    RIG_UNTIL(rig.stopped == 1);
+    rig_down();
+}
+
+TEST(drain_does_not_wait_long_for_a_first_request)
+{
+    rig_init(rig_echo_target);
+    rig_up();
+    uint64_t opened_ns = fa_now_ns();
+    fa_server_drain(rig.server, 0);
+    RIG_UNTIL(rig.got_eof);
+    CHECK(fa_now_ns() - opened_ns < 2000000000);
+    RIG_UNTIL(rig.stopped == 1);
+    rig_down();
+}
+
 /* The request that was on its way when the drain began is answered. */
 TEST(drain_answers_the_request_that_crosses)
 {
@@ -678,6 +705,8 @@ int main(void)
     RUN(drain_without_connections);
     RUN(drain_finishes_what_is_in_flight);
     RUN(drain_closes_idle_connections);
+    RUN(drain_waits_for_a_first_request);
+    RUN(drain_does_not_wait_long_for_a_first_request);
     RUN(drain_answers_the_request_that_crosses);
     RUN(drain_answers_what_waits_in_the_kernels_queue);
     RUN(retiring_leaves_the_kernels_queue_alone);
