@@ -75,11 +75,10 @@ static void log_with_gil(enum fa_log_level level, const char *text)
 
 static void sink(enum fa_log_level level, const char *text, void *user)
 {
-    if (!Py_IsInitialized() || is_finalizing()) {
-        fa_log_to_stderr(level, text, user);
-    } else if (has_gil()) {
+    bool alive = Py_IsInitialized() && !is_finalizing();
+    if (alive && has_gil()) {
         log_with_gil(level, text);
-    } else if (may_take_gil()) {
+    } else if (alive && may_take_gil()) {
         PyGILState_STATE state = PyGILState_Ensure();
         log_with_gil(level, text);
         PyGILState_Release(state);

@@ -57,7 +57,7 @@ def run(
         workers = _workers_from_environment()
     if workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}")
-    log = {
+    log: dict[str, Any] = {
         "log_config": os.fspath(log_config) if isinstance(log_config, os.PathLike) else log_config,
         "log_level": log_level,
         "access_log": access_log,
@@ -68,7 +68,6 @@ def run(
     if workers > 1:
         if not isinstance(app, str):
             _fail('Pass the application as an import string ("module:app") to run workers.')
-        Config(**server_options)  # wrong ones are refused here, not by each worker
         address = {"host": host, "port": port, "uds": uds, "fd": fd}
         _run_workers(app, workers, address, app_dir, factory, log, server_options)
         return
