@@ -24,7 +24,7 @@ static PyObject *module_features(PyObject *module, PyObject *unused)
     return PyUnicode_FromString(fa_features());
 }
 
-PyDoc_STRVAR(log_doc, "log(level, text, gil=True)\n--\n\n"
+PyDoc_STRVAR(log_doc, "log(level, text, gil=True, /)\n--\n\n"
                       "Log a line as the C library does, with or without the GIL. For tests.");
 
 static PyMethodDef module_methods[] = {
