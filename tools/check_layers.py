@@ -41,6 +41,7 @@ HEADER_LAYER: dict[str, str] = {
     "version.h": "base",
     "status.h": "proto",
     "urlencoded.h": "proto",
+    "future.h": "loop",
     "reactor.h": "loop",
     "http.h": "http",
     "router.h": "http",

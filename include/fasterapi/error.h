@@ -21,6 +21,9 @@
     X(ENOTSUP, -10, "not supported by this build or system")                                       \
     X(ESYS, -11, "the operating system reported an error")                                         \
     X(ETIMEDOUT, -12, "the time limit has passed")                                                 \
+    X(ECANCELLED, -100, "the operation was cancelled")                                             \
+    X(EABANDONED, -101, "what was to be waited for has gone away")                                 \
+    X(EUSER, -102, "an error of the program's own, which its detail describes")                    \
     X(EACCES, -200, "permission denied")                                                           \
     X(EADDRINUSE, -201, "the address is already in use")                                           \
     X(EADDRNOTAVAIL, -202, "the address is not available on this machine")                         \

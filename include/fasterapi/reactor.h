@@ -58,8 +58,9 @@ FA_API int fa_reactor_new(struct fa_reactor **out,
                           const struct fa_reactor_options *options) FA_MUST_CHECK;
 
 /* Closes the reactor and frees it. Watchers, timers and tasks still linked are unlinked
- * without a callback; descriptors stay open. Not from inside a callback, nor while another
- * thread may still mail to it. NULL is allowed. */
+ * without a callback; descriptors stay open. Futures must be gone before (see future.h for the
+ * exception). Not from inside a callback, nor while another thread may still mail to it. NULL
+ * is allowed. */
 FA_API void fa_reactor_destroy(struct fa_reactor *reactor);
 
 /* Makes the calling thread the owner. For a reactor that is set up on one thread and then
@@ -95,8 +96,9 @@ FA_API int fa_reactor_wait(struct fa_reactor *reactor, int64_t timeout_ns) FA_MU
 FA_API void fa_reactor_collect(struct fa_reactor *reactor);
 
 /* Runs at most `max` of the callbacks that were ready at the call (0: all of them) and then
- * the turn-end tasks, which ends the turn. Returns how many callbacks are ready now: left
- * over, or posted meanwhile. */
+ * the turn-end tasks, which ends the turn. The continuations of futures (future.h) that they
+ * complete run in between. Returns how many callbacks are ready now: left over, or posted
+ * meanwhile. */
 FA_API size_t fa_reactor_dispatch(struct fa_reactor *reactor, size_t max);
 
 /* Runs one of the callbacks that were ready at the end of the last collect, without the

@@ -71,6 +71,8 @@ int fa_error_from_errno(int sys_errno)
         return FA_EMFILE;
     case ETIMEDOUT:
         return FA_ETIMEDOUT;
+    case ECANCELED:
+        return FA_ECANCELLED;
     case EOPNOTSUPP:
     case ENOSYS:
     case EAFNOSUPPORT:

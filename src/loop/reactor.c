@@ -74,6 +74,7 @@ int fa_reactor_new(struct fa_reactor **out, const struct fa_reactor_options *opt
         fa_list_init(&reactor->ready[i]);
     fa_list_init(&reactor->turn_end);
     fa__signals_init(&reactor->signals);
+    fa__futures_init(&reactor->futures);
     reactor->owner = pthread_self();
     reactor->spin_ns = chosen.spin_ns;
     reactor->spin_next_ns = chosen.spin_ns;
@@ -121,6 +122,7 @@ void fa_reactor_destroy(struct fa_reactor *reactor)
         forget_list(&reactor->ready[i]);
     forget_list(&reactor->turn_end);
     forget_mail(&reactor->mailbox);
+    fa__futures_clean_up(&reactor->futures);
     fa__timers_clean_up(&reactor->timers);
     fa__watchers_clean_up(&reactor->watchers);
     fa__poller_clean_up(&reactor->poller);

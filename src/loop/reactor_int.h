@@ -7,6 +7,7 @@
 
 #include <fasterapi/reactor.h>
 
+#include "loop/futures.h"
 #include "loop/mailbox.h"
 #include "loop/poller.h"
 #include "loop/signals.h"
@@ -42,6 +43,7 @@ struct fa_reactor {
     struct fa__watchers watchers;
     struct fa__timers timers;
     struct fa__signals signals;
+    struct fa__futures futures;
 
     fa_reactor_wake_fn *hook;
     void *hook_user;
@@ -83,6 +85,17 @@ static inline void fa__ready_push(struct fa_reactor *reactor, struct fa_ready *r
     ready->kind = (uint8_t)kind;
     ready->turn = reactor->turn;
     fa_list_push_back(&reactor->ready[priority], &ready->link);
+    if (reactor->ready_count++ == 0)
+        fa__announce_work(reactor);
+}
+
+/* In front of everything, and into the dispatch under way: as if it had been queued before. */
+static inline void fa__ready_push_now(struct fa_reactor *reactor, struct fa_ready *ready,
+                                      enum fa__ready_kind kind)
+{
+    ready->kind = (uint8_t)kind;
+    ready->turn = reactor->turn - 1;
+    fa_list_push_front(&reactor->ready[FA_PRIORITY_HIGH], &ready->link);
     if (reactor->ready_count++ == 0)
         fa__announce_work(reactor);
 }

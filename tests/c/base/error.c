@@ -68,6 +68,7 @@ TEST(errno_is_translated)
         {ECONNABORTED, FA_ECONNRESET},
         {EPIPE, FA_EPIPE},
         {ETIMEDOUT, FA_ETIMEDOUT},
+        {ECANCELED, FA_ECANCELLED},
         {EMFILE, FA_EMFILE},
         {ENFILE, FA_EMFILE},
         {EOPNOTSUPP, FA_ENOTSUP},
