@@ -268,4 +268,32 @@ FA_API bool fa_future_cancel(struct fa_future *future);
 
 FA_END_DECLS
 
+/* ---- a time limit ------------------------------------------------------------------------ */
+
+struct fa_timeout_options {
+    size_t size;      /* sizeof(struct fa_timeout_options): the version of this struct */
+    bool keep_source; /* leave the source running when the time is up */
+};
+
+/* Storage for one; it must live until the result is complete or cleaned up. All private. */
+struct fa_timeout {
+    struct fa_timer timer;
+    struct fa_future *source;
+    struct fa_future *result;
+    bool keep_source;
+};
+
+FA_BEGIN_DECLS
+
+/* `result` (initialised, pending, no producer registered) becomes what `source` becomes, or
+ * fails with FA_ETIMEDOUT at deadline_ns on fa_now_ns()'s clock, and then `source` is
+ * cancelled. An outcome that is there in time wins even when the timer is seen first.
+ * Cancelling `result` cancels `source`. `options` may be NULL. Returns 0, or FA_ENOMEM or
+ * FA_EINVAL (size of the options): then nothing happened. */
+FA_API int fa_future_timeout(struct fa_future *source, struct fa_future *result,
+                             struct fa_timeout *timeout, uint64_t deadline_ns,
+                             const struct fa_timeout_options *options) FA_MUST_CHECK;
+
+FA_END_DECLS
+
 #endif
