@@ -296,4 +296,58 @@ FA_API int fa_future_timeout(struct fa_future *source, struct fa_future *result,
 
 FA_END_DECLS
 
+/* ---- many -------------------------------------------------------------------------------- */
+
+struct fa_when_options {
+    size_t size;        /* sizeof(struct fa_when_options): the version of this struct */
+    bool cancel_rest;   /* cancel what is pending when the result completes */
+    bool skip_failures; /* a failure does not fail the result: fa_when_all waits for every
+                           one and then resolves, fa_when_any and fa_when_some fail only when
+                           too few are left, with the last error */
+};
+
+/* Storage for one combination; it must live until the result is complete or cleaned up. */
+struct fa_when {
+    /* read-only */
+    struct fa_future **futures;
+    size_t count;
+    size_t first; /* fa_when_any, fa_when_some: where futures[0] was before */
+    /* private */
+    struct fa_future *result;
+    struct fa_list winners; /* in the order of completion */
+    size_t wanted;
+    size_t resolved;
+    size_t failed;
+    bool in_place; /* fa_when_all: the array keeps its order */
+    bool settle;   /* wait for all, failed or not */
+    struct fa_when_options options;
+};
+
+FA_BEGIN_DECLS
+
+/* `result` (initialised, pending, no producer registered) completes when all, one, or `wanted`
+ * of the `count` futures are resolved, in linear time; at once if they are already. Its
+ * value is the array as `ptr`, without a drop function; the values stay in the futures,
+ * to be taken from there. The first failure fails the result, error and detail moved.
+ * Until then nobody else may wait for the futures; no future may be named twice. The
+ * array stays the caller's and must live as long as `when`.
+ *
+ * fa_when_any and fa_when_some put those that won at the front of the array, in the order of
+ * completion; the rest follows in its old order, uncancelled (but see the options) and free to
+ * be waited for again. Cancelling the result cancels all that are pending. A future that is
+ * cleaned up while it is waited for counts as failed with FA_EABANDONED; its place in the
+ * array becomes NULL.
+ *
+ * Return 0, or FA_EINVAL (size of the options, more wanted than there are): then nothing
+ * happened. `options` may be NULL. */
+FA_API int fa_when_all(struct fa_when *when, struct fa_future *result, struct fa_future **futures,
+                       size_t count, const struct fa_when_options *options) FA_MUST_CHECK;
+FA_API int fa_when_any(struct fa_when *when, struct fa_future *result, struct fa_future **futures,
+                       size_t count, const struct fa_when_options *options) FA_MUST_CHECK;
+FA_API int fa_when_some(struct fa_when *when, struct fa_future *result, struct fa_future **futures,
+                        size_t count, size_t wanted,
+                        const struct fa_when_options *options) FA_MUST_CHECK;
+
+FA_END_DECLS
+
 #endif
