@@ -2,8 +2,9 @@
 """Builds and runs the C examples as a C programmer would: from an installed library.
 
 Installs the build folder into an empty folder, builds with the Makefile and pkg-config
-alone, starts each program on a port that the system chooses, talks to it over a socket and
-ends it with a signal. Called by `meson test`; exits non-zero with one sentence per failure.
+alone, starts each server on a port that the system chooses, talks to it over a socket and
+ends it with a signal; runs the other programs and reads what they print. Called by
+`meson test`; exits non-zero with one sentence per failure.
 """
 
 from __future__ import annotations
@@ -101,6 +102,21 @@ def check_routed(port: int) -> int:
     )
 
 
+def check_futures(program: Path, env: dict[str, str]) -> int:
+    done = subprocess.run(
+        [str(program)], env=env, stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S, check=False
+    )
+    if done.returncode != 0:
+        print(f"futures: exit status {done.returncode}")
+        return 1
+    expected = (
+        "hung up\nno rating: the time limit has passed\nstock 36, price 25, rating 3\nworth 900\n"
+    )
+    if done.stdout != expected:
+        print(f"futures: printed {done.stdout!r}")
+    return done.stdout != expected
+
+
 def finish(name: str, process: subprocess.Popen[str], port: int, signum: int) -> int:
     """An idle keep-alive connection must not hold up the end."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as idle:
@@ -123,9 +139,10 @@ def main() -> int:
         stage, work = Path(folder, "stage"), Path(folder, "work")
         env = install(args.build.resolve(), stage)
         work.mkdir()
-        for name in ("Makefile", "hello.c", "routed.c"):
+        for name in ("Makefile", "futures.c", "hello.c", "routed.c"):
             shutil.copy(HERE / name, work)
         subprocess.run(["make", "-s", f"CFLAGS={args.cflags}"], cwd=work, env=env, check=True)
+        failures += check_futures(work / "futures", env)
         for name, talk, signum in (
             ("hello", check_hello, signal.SIGINT),
             ("routed", check_routed, signal.SIGTERM),
