@@ -22,10 +22,10 @@
 #include "net/socket.h"
 
 #define IOV_MOST 64
-#define CALLS_PER_FLUSH 4          /* fairness between connections */
-#define FILE_STEP ((size_t)262144) /* per sendfile, for the same reason */
-#define BLOCK_MOST ((size_t)16384) /* up to here each new block is twice the one before */
-#define BOUNCE_BYTES 16384         /* for files that sendfile cannot read */
+#define CALLS_PER_FLUSH 4           /* fairness between connections */
+#define FILE_STEP ((size_t)1048576) /* per sendfile, for the same reason */
+#define BLOCK_MOST ((size_t)16384)  /* up to here each new block is twice the one before */
+#define BOUNCE_BYTES 16384          /* for files that sendfile cannot read */
 
 enum seg_kind { SEG_COPIED, SEG_BORROWED, SEG_FILE };
 
