@@ -313,7 +313,7 @@ static int send_body(struct fa_py_exchange *ex, PyObject *message)
 /* ---- http.response.pathsend
  * ------------------------------------------------------------------------- */
 
-/* Opening may block on the disk: the Python side does it on a thread where it would. */
+/* Opening may block on the disk: the Python side does it on a thread. */
 static enum fa_py_progress send_path(struct fa_py_exchange *ex, PyObject *message,
                                      PyObject **result)
 {

@@ -15,7 +15,4 @@ int fa_py_init_task(PyObject *module, struct fa_py_state *state);
  * for tests; without the GIL where that is asked for. */
 PyObject *fa_py_log(PyObject *module, PyObject *args);
 
-/* The module's function open_cached(path). */
-PyObject *fa_py_open_cached(PyObject *module, PyObject *path);
-
 #endif

@@ -27,16 +27,10 @@ static PyObject *module_features(PyObject *module, PyObject *unused)
 PyDoc_STRVAR(log_doc, "log(level, text, gil=True, /)\n--\n\n"
                       "Log a line as the C library does, with or without the GIL. For tests.");
 
-PyDoc_STRVAR(open_cached_doc,
-             "open_cached(path, /)\n--\n\n"
-             "Open a file for reading if that needs no waiting; the descriptor, or -1 where it\n"
-             "might wait, or cannot be done at all: then open it on a thread, and see.");
-
 static PyMethodDef module_methods[] = {
     {"version", module_version, METH_NOARGS, version_doc},
     {"features", module_features, METH_NOARGS, features_doc},
     {"log", fa_py_log, METH_VARARGS, log_doc},
-    {"open_cached", fa_py_open_cached, METH_O, open_cached_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from fasterapi import _foreign, _native
 from fasterapi._config import Config
-from fasterapi._files import OpenedFile, open_file
+from fasterapi._files import OpenedFile
 from fasterapi._flood import Flood
 from fasterapi._lifespan import Lifespan
 from fasterapi._listen import ListenError, bind_sockets
@@ -421,8 +421,8 @@ class _Hooks:
 
     @staticmethod
     def open_file(path: Any) -> Awaitable[OpenedFile]:
-        """Open the file of a pathsend."""
-        return open_file(path)
+        """Open the file of a pathsend on a thread."""
+        return asyncio.get_running_loop().run_in_executor(None, OpenedFile, path)
 
 
 def _hand_over(native: _native.HttpServer, sock: socket.socket) -> None:

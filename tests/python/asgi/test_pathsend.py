@@ -12,7 +12,6 @@ import pytest
 
 from asgi.serving import Serve
 from asgi.wire import GET, respond
-from fasterapi import _native
 
 
 def sends_file(
@@ -131,35 +130,6 @@ def test_wrong_messages(serve: Serve, file: Path) -> None:
     assert server.take_exception() is None
 
 
-@pytest.fixture
-def on_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the kernel have nothing at hand."""
-    monkeypatch.setattr(_native, "open_cached", lambda path: -1)
-
-
-def test_a_file_that_is_not_at_hand_is_opened_on_a_thread(
-    serve: Serve, file: Path, on_a_thread: None
-) -> None:
-    server = serve(sends_file(str(file), length=file.stat().st_size))
-    with server.connect() as client:
-        assert client.ask().body == file.read_bytes()
-
-
-def test_what_is_at_hand_and_what_is_not(file: Path, tmp_path: Path) -> None:
-    file.read_bytes()
-    fd = _native.open_cached(file)
-    assert fd >= 0
-    assert not os.get_inheritable(fd)
-    assert os.read(fd, 5) == file.read_bytes()[:5]
-    os.close(fd)
-    assert _native.open_cached(tmp_path / "missing") == -1
-    with pytest.raises(ValueError, match="null"):
-        _native.open_cached("a\0b")
-    with pytest.raises(TypeError):
-        _native.open_cached(3)  # type: ignore[arg-type]
-
-
-@pytest.mark.usefixtures("on_a_thread")
 def test_nothing_else_while_a_file_is_opened(serve: Serve, file: Path) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200})
@@ -195,7 +165,6 @@ def test_a_client_that_leaves_while_its_file_is_sent(serve: Serve, file: Path) -
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
-@pytest.mark.usefixtures("on_a_thread")
 def test_a_cancelled_pathsend_leaks_no_descriptor(serve: Serve, file: Path) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200})
