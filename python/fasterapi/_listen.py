@@ -54,8 +54,9 @@ def _bind_tcp(host: str | None, port: int, backlog: int) -> list[socket.socket]:
         found = socket.getaddrinfo(
             host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except OSError as exc:
-        raise ListenError(f'cannot resolve host "{host}": {exc.strerror}') from exc
+    except (OSError, UnicodeError) as exc:  # the latter for a label that is empty or too long
+        reason = getattr(exc, "strerror", None) or exc
+        raise ListenError(f'cannot resolve host "{host}": {reason}') from exc
     addresses: list[_Address] = [(family, address) for family, *_, address in dict.fromkeys(found)]
     for attempt in range(_PORT_ATTEMPTS):
         try:
@@ -140,13 +141,21 @@ def _remove_stale(path: str) -> None:
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            os.unlink(path)
-            return
+            stale = True
         except BlockingIOError:
-            pass
+            stale = False
         except OSError as exc:
             raise ListenError(f"cannot listen on {path}: {exc.strerror}") from exc
-    raise ListenError(f"cannot listen on {path}: the address is already in use")
+        else:
+            stale = False
+    if not stale:
+        raise ListenError(f"cannot listen on {path}: the address is already in use")
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        raise ListenError(f"cannot listen on {path}: {exc.strerror}") from exc
 
 
 def describe(sockets: list[socket.socket]) -> str:

@@ -156,7 +156,10 @@ def _run_workers(
         _fail(str(exc))
     logger.info("FasterAPI running on %s (Press CTRL+C to quit)", describe(sockets))
     grace_s = config.timeout_graceful_shutdown
-    code = Supervisor(settings, sockets, workers, grace_s=grace_s).run()
+    # An inherited socket has its file from whoever opened it.
+    ours = address["fd"] is None
+    supervisor = Supervisor(settings, sockets, workers, grace_s=grace_s, remove_files=ours)
+    code = supervisor.run()
     if code:
         sys.exit(code)
 

@@ -57,13 +57,16 @@ class _Worker:
     ready: bool = False
     draining: bool = False
     replaces: _Worker | None = None
+    replacement: bool = False
+    """Started for one that may be gone by now."""
 
 
 @dataclass
 class Supervisor:
     """Runs ``workers`` processes until a signal ends them. Use it once, from the main thread.
 
-    ``sockets`` are bound and listening; they are closed when the supervisor returns.
+    ``sockets`` are bound and listening; they are closed when the supervisor returns, and with
+    ``remove_files`` the files of Unix sockets go with them.
     ``settings`` is what a worker needs (see ``fasterapi._worker``) and must be JSON;
     ``grace_s`` is the workers' graceful time-out in seconds, None for none.
     """
@@ -72,6 +75,7 @@ class Supervisor:
     sockets: list[socket.socket]
     workers: int
     grace_s: float | None = 30.0
+    remove_files: bool = False
     _alive: list[_Worker] = field(default_factory=list)
     _target: int = 0
     _stopping: bool = False
@@ -82,7 +86,7 @@ class Supervisor:
     _to_replace: list[_Worker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._identities = [_identity(sock) for sock in self.sockets]
+        self._identities = [_identity(sock) if self.remove_files else None for sock in self.sockets]
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit code for the process."""
@@ -185,6 +189,28 @@ class Supervisor:
         return [w for w in self._alive if not w.draining and w.replaces is None]
 
     def _start(self, replaces: _Worker | None = None) -> bool:
+        """Start a worker; False where the system has no room for one, and then later again."""
+        try:
+            process, control = self._spawn()
+        except OSError as exc:
+            # Those that serve go on meanwhile.
+            logger.error("Cannot start a worker: %s", exc.strerror or exc)
+            self._to_replace = []
+            self._restart_at = time.monotonic() + _DELAY_MAX_S
+            return False
+        worker = _Worker(process, control, time.monotonic(), replaces=replaces)
+        worker.replacement = replaces is not None
+        self._alive.append(worker)
+        try:
+            control.sendall(self._message)
+        except OSError:
+            logger.error("Worker [%d] died before it took its settings", process.pid)
+        control.setblocking(False)
+        self._selector.register(control, selectors.EVENT_READ, worker)
+        return True
+
+    def _spawn(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        """A worker process and our end of its control socket. Raises ``OSError``."""
         ours, theirs = socket.socketpair()
         with theirs:
             listeners = [sock.fileno() for sock in self.sockets]
@@ -199,23 +225,10 @@ class Supervisor:
                 *map(str, listeners),
             ]
             try:
-                process = subprocess.Popen(command, pass_fds=[theirs.fileno(), *listeners])
-            except OSError as exc:
-                # No process or memory to be had: those that serve go on meanwhile.
+                return subprocess.Popen(command, pass_fds=[theirs.fileno(), *listeners]), ours
+            except OSError:
                 ours.close()
-                logger.error("Cannot start a worker: %s", exc.strerror or exc)
-                self._to_replace = []
-                self._restart_at = time.monotonic() + _DELAY_MAX_S
-                return False
-        worker = _Worker(process, ours, time.monotonic(), replaces=replaces)
-        self._alive.append(worker)
-        try:
-            ours.sendall(self._message)
-        except OSError:
-            logger.error("Worker [%d] died before it took its settings", process.pid)
-        ours.setblocking(False)
-        self._selector.register(ours, selectors.EVENT_READ, worker)
-        return True
+                raise
 
     def _drain(self, worker: _Worker) -> None:
         lives = not worker.draining and worker.process.poll() is None
@@ -267,10 +280,12 @@ class Supervisor:
         if worker.draining or self._stopping:
             return
         pid = worker.process.pid
-        if worker.replaces is not None:
+        if worker.replacement and not worker.ready:
             logger.error("New worker [%d] failed to start; the old ones go on", pid)
             self._to_replace = []
-        elif code == STARTUP_FAILURE and not worker.ready:
+            if worker.replaces is None:  # but the one whose place it was to take
+                self._schedule_restart(worker)
+        elif code == STARTUP_FAILURE and not any(w.ready for w in (worker, *self._alive)):
             logger.error("Worker [%d] failed to start, stopping.", pid)
             self._exit_code = STARTUP_FAILURE
             self._stop()
@@ -291,8 +306,10 @@ class Supervisor:
         # The first replacement is immediate; a worker that goes on dying at once would
         # otherwise burn a core.
         delay = 0.0 if self._young_deaths == 0 else min(_DELAY_MAX_S, 0.5 * 2**self._young_deaths)
-        self._young_deaths = min(self._young_deaths + 1, _DELAY_DOUBLINGS)
-        self._restart_at = now + delay
+        # Of several deaths at once the first counts: nobody waits for the delay of the last.
+        if self._restart_at is None:
+            self._restart_at = now + delay
+            self._young_deaths = min(self._young_deaths + 1, _DELAY_DOUBLINGS)
 
     # ---- the end --------------------------------------------------------------------------
 

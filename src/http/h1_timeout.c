@@ -162,7 +162,10 @@ static void read_timed_out(struct fa__conn *conn)
         /* The request that crosses with our close would be lost. */
         if (fa__conn_fill(conn) || conn->doom != 0)
             return;
-        keep_alive_expired(conn);
+        if (conn->server->draining)
+            (void)fa__conn_finish(conn, false);
+        else
+            keep_alive_expired(conn);
         return;
     case FA__CONN_HEAD:
         if (fa__conn_fill(conn) || conn->doom != 0)

@@ -452,6 +452,7 @@ TEST(drain_does_not_wait_long_for_a_first_request)
     fa_server_drain(rig.server, 0);
     RIG_UNTIL(rig.got_eof);
     CHECK(fa_now_ns() - opened_ns < 2000000000);
+    CHECK_INT(stats().timeouts, 0);
     RIG_UNTIL(rig.stopped == 1);
     rig_down();
 }

@@ -17,10 +17,10 @@ HERE = Path(__file__).parent
 # How many of CPython's tests must have run on a Loop with our reactor, extra_suite.py's included.
 # The rest is about classes that have no loop, or a fake one.
 LEAST_ON_LOOP = {"3.11": 1200, "3.12": 1320, "3.13": 1420}
-# And how many of CPython's own alone, each counted once. Those that make a selector loop all do; the
-# rest has no loop or brings one: a TestLoop, a BaseEventLoop, a proactor. 3.13.0 has 2561: 1295 do
-# as they stand, and 28 of test_runners do in extra_suite.py, which takes away the BaseEventLoop that
-# they bring and changes nothing else.
+# And how many of CPython's own alone, each counted once. Those that make a selector loop all do;
+# the rest has no loop or brings one: a TestLoop, a BaseEventLoop, a proactor. 3.13.0 has 2561: 1295
+# do as they stand, and 28 of test_runners do in extra_suite.py, which takes away the BaseEventLoop
+# that they bring and changes nothing else.
 LEAST_OWN_ON_LOOP = {"3.11": 1130, "3.12": 1230, "3.13": 1320}
 OWN = ("test.test_asyncio.", "extra_suite.RunOnLoop.", "extra_suite.RunnerOnLoop.")
 # And how many of them, from CPython's suite and from extra_suite.py, must have run at all.

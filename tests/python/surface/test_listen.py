@@ -104,6 +104,26 @@ def test_port_0_is_the_same_for_every_address(monkeypatch: pytest.MonkeyPatch) -
     _close(sockets)
 
 
+@pytest.mark.parametrize("host", ["a" * 70, ".x", "a..b"])
+def test_a_host_that_can_be_no_name(host: str) -> None:
+    with pytest.raises(ListenError, match="cannot resolve host"):
+        bind_sockets(host=host, port=0)
+
+
+def test_a_stale_file_that_may_not_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "s")
+    _close(bind_sockets(host=None, port=0, uds=path))
+
+    def forbidden(path: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "unlink", forbidden)
+    with pytest.raises(ListenError, match="Operation not permitted"):
+        bind_sockets(host=None, port=0, uds=path)
+
+
 def test_a_full_queue_is_no_stale_file(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as first:

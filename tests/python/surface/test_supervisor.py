@@ -142,12 +142,37 @@ def test_the_delay_of_a_worker_that_never_lives_has_an_end() -> None:
     dead.process.wait()
     delays = []
     for _ in range(2000):
+        supervisor._restart_at = None
         supervisor._schedule_restart(dead)
         assert supervisor._restart_at is not None
         delays.append(supervisor._restart_at - time.monotonic())
     dead.control.close()
     assert delays[0] <= 0
     assert 29 < delays[-1] <= 30
+
+
+def test_of_several_deaths_at_once_the_first_sets_the_time() -> None:
+    supervisor = Supervisor({}, [], 8)
+    dead = _Worker(subprocess.Popen(["true"]), socket.socket(), time.monotonic())
+    dead.process.wait()
+    for _ in range(8):
+        supervisor._schedule_restart(dead)
+    dead.control.close()
+    assert supervisor._restart_at is not None
+    assert supervisor._restart_at <= time.monotonic()
+
+
+def test_an_inherited_unix_socket_keeps_its_file(run: Run, folder: Path) -> None:
+    path = folder / "s"
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(str(path))
+        theirs.listen()
+        fd = theirs.fileno()
+        command = run("run", "hello:app", "--fd", str(fd), "--workers", "2", pass_fds=[fd])
+        command.read_until("Application startup complete")
+        command.signal(signal.SIGTERM)
+        assert command.finish() == 0
+    assert path.exists()
 
 
 def test_without_another_process_the_others_serve_on(run: Run, folder: Path) -> None:
