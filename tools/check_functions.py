@@ -56,6 +56,8 @@ BANNED: tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...] = (
         (
             "src/loop/mailbox.c",
             "src/loop/mailbox.h",
+            "src/loop/ring.c",
+            "src/loop/ring.h",
             "src/http/router.c",
         ),
     ),
