@@ -54,6 +54,9 @@ BANNED: tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...] = (
         re.compile(r"\b(_Atomic|atomic_\w+|__atomic_\w+|__sync_\w+|stdatomic\.h)\b"),
         "is an atomic outside the mailbox, the executor's rings and the router's publication",
         (
+            "src/loop/executor.c",
+            "src/loop/executor_int.h",
+            "src/loop/executor_threads.c",
             "src/loop/mailbox.c",
             "src/loop/mailbox.h",
             "src/loop/ring.c",

@@ -41,6 +41,7 @@ HEADER_LAYER: dict[str, str] = {
     "version.h": "base",
     "status.h": "proto",
     "urlencoded.h": "proto",
+    "executor.h": "loop",
     "future.h": "loop",
     "reactor.h": "loop",
     "http.h": "http",
